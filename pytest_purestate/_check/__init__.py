@@ -1,0 +1,1 @@
+"""The static half: source -> libcst -> IR -> facts -> rules -> findings. Never imports jax."""
