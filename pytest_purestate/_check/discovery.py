@@ -1,0 +1,225 @@
+"""Which files to check: walks directories, honours excludes and .gitignore, and pre-filters by text.
+
+Files come out in one fixed order (the order of the arguments; inside a directory, sorted by name,
+files before directories). A file named on the command line is always taken. What is there but
+cannot be entered comes out as a problem, so that nothing is skipped without a word.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_purestate._check.source import describe
+from pytest_purestate.config import Config, ConfigFinder
+
+__all__ = ["MissingPath", "Target", "discover", "display_path", "mentions_jax"]
+
+SUFFIXES = (".py", ".pyi")
+
+_LIBRARIES = (
+    b"jax", b"flax", b"optax", b"equinox", b"haiku", b"numpyro", b"chex", b"distrax", b"rlax", b"brax",
+    b"evosax", b"gymnax", b"orbax", b"mctx", b"jraph", b"optimistix", b"diffrax", b"lineax", b"nnx",
+    b"linen", b"PRNGKey", b"tensorflow_probability", b"neural_tangents", b"penzai", b"flashbax", b"jumanji",
+    b"levanter", b"haliax", b"objax", b"dm_pix", b"coix", b"oryx", b"trax", b"navix", b"pgx",
+)  # fmt: skip
+
+_MENTION = re.compile(b"|".join(_LIBRARIES))
+
+
+class MissingPath(Exception):
+    """A path given by the user that does not exist."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A file to check: where it is, how the user sees it, the settings that hold for it.
+
+    ``problem`` is set for what was found but cannot be entered (a directory without permission).
+    """
+
+    file: Path
+    path: str
+    config: Config
+    problem: str = ""
+
+
+def mentions_jax(raw: bytes) -> bool:
+    """Whether a file can have findings at all: it names JAX or a library of its family somewhere."""
+    return _MENTION.search(raw) is not None
+
+
+def display_path(file: Path, cwd: Path) -> str:
+    """A path as reports show it: relative to the working directory where it lies inside, with ``/``."""
+    try:
+        shown = file.relative_to(cwd).as_posix()
+    except ValueError:
+        shown = str(file)
+    return os.fsencode(shown).decode("utf-8", "backslashreplace")
+
+
+def discover(paths: Sequence[Path], finder: ConfigFinder, cwd: Path | None = None) -> list[Target]:
+    """The files to check below ``paths``, each once.
+
+    Raises:
+        MissingPath: one of the paths does not exist.
+        ConfigError: a settings file on the way is not valid.
+    """
+    cwd = Path.cwd() if cwd is None else cwd
+    found: dict[Path, Target] = {}
+    for given in paths:
+        path = _absolute(given, cwd)
+        if not os.path.lexists(path):
+            raise MissingPath(f"no such file or directory: {given}")
+        if path.is_dir():
+            for target in _walk(path, finder, cwd):
+                found.setdefault(target.file, target)
+        else:
+            found.setdefault(path, Target(path, display_path(path, cwd), finder.of(path.parent)))
+    return list(found.values())
+
+
+def _absolute(path: Path, cwd: Path) -> Path:
+    # ".." after a link must go where the link points, so only then are links resolved.
+    path = cwd / path
+    return Path(os.path.realpath(path)) if ".." in path.parts else path
+
+
+@dataclass(frozen=True, slots=True)
+class _Excludes:
+    """The exclude patterns of one settings file: without "/" for names, with "/" for paths below it."""
+
+    names: re.Pattern[str]
+    paths: re.Pattern[str]
+
+    @classmethod
+    def of(cls, config: Config) -> _Excludes:
+        patterns = [p.replace(os.sep, "/") for p in (*config.exclude, *config.extend_exclude)]
+        names = [p.rstrip("/") for p in patterns if "/" not in p.rstrip("/")]
+        paths = [(config.root / p).as_posix() for p in patterns if "/" in p.rstrip("/")]
+        return cls(_compile(tuple(names)), _compile(tuple(paths)))
+
+    def match(self, path: str, name: str) -> bool:
+        return bool(self.names.fullmatch(name) or self.paths.fullmatch(path.replace(os.sep, "/")))
+
+
+def _walk(top: Path, finder: ConfigFinder, cwd: Path) -> Iterator[Target]:
+    config = finder.of(top)
+    ignores = _Gitignores.above(top) if config.respect_gitignore else None
+    pending = [(top, config, (_Excludes.of(config),), ignores)]
+    while pending:
+        directory, config, excludes, ignores = pending.pop()
+        try:
+            with os.scandir(directory) as entries:
+                listing = sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            yield Target(directory, display_path(directory, cwd), config, describe(error))
+            continue
+        if directory != top and (own := finder.own(directory)) is not None:
+            config, excludes = own, (*excludes, _Excludes.of(own))
+        ignores = ignores.enter(directory) if ignores is not None else None
+        below = []
+        for entry in listing:
+            # Links to directories are not followed: they lead to loops, or to the same files again.
+            is_directory = entry.is_dir(follow_symlinks=False)
+            if not is_directory and (not entry.name.endswith(SUFFIXES) or entry.is_dir()):
+                continue
+            if any(each.match(entry.path, entry.name) for each in excludes):
+                continue
+            if ignores is not None and ignores.match(entry.path, is_directory):
+                continue
+            path = directory / entry.name
+            if is_directory:
+                below.append((path, config, excludes, ignores))
+            else:
+                yield Target(path, display_path(path, cwd), config)
+        pending.extend(reversed(below))
+
+
+@dataclass(frozen=True, slots=True)
+class _Gitignores:
+    """The .gitignore files from the repository's root down to one directory, outermost first."""
+
+    specs: tuple[tuple[str, object], ...] = ()
+
+    @classmethod
+    def above(cls, top: Path) -> _Gitignores:
+        """Those that hold for ``top`` from outside: none where it is in no git repository, nor where it
+        is itself ignored (the user asked for it by name)."""
+        repository = next((d for d in (top, *top.parents) if (d / ".git").exists()), None)
+        if repository is None:
+            return cls()
+        ignores = cls()._with(repository, repository / ".git" / "info" / "exclude")
+        for directory in reversed([d for d in top.parents if d.is_relative_to(repository)]):
+            ignores = ignores.enter(directory)
+        return cls() if ignores.match(str(top), True) else ignores
+
+    def enter(self, directory: Path) -> _Gitignores:
+        return self._with(directory, directory / ".gitignore")
+
+    def match(self, path: str, is_directory: bool) -> bool:
+        for base, spec in reversed(self.specs):
+            inside = path[len(base) :].replace(os.sep, "/").lstrip("/") + ("/" if is_directory else "")
+            if (include := spec.check_file(inside).include) is not None:  # type: ignore[attr-defined]
+                return bool(include)
+        return False
+
+    def _with(self, base: Path, file: Path) -> _Gitignores:
+        try:
+            text = file.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return self
+        lines = tuple(line for line in text.splitlines() if line.strip() and not line.startswith("#"))
+        return _Gitignores((*self.specs, (str(base), _gitignore_spec(lines)))) if lines else self
+
+
+@functools.lru_cache(maxsize=256)
+def _gitignore_spec(lines: tuple[str, ...]) -> object:
+    import pathspec  # only projects that have a .gitignore pay for the import
+
+    valid = []
+    for line in lines:
+        try:
+            pathspec.GitIgnoreSpec.from_lines([line])
+        except ValueError:
+            continue  # git passes over a pattern that it cannot read, and so do we
+        valid.append(line)
+    return pathspec.GitIgnoreSpec.from_lines(valid)
+
+
+@functools.lru_cache(maxsize=64)
+def _compile(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(_translate(pattern) for pattern in patterns) or r"(?!)", re.DOTALL)
+
+
+def _translate(pattern: str) -> str:
+    """A glob as a regular expression: ``*`` and ``?`` stay inside one path component, ``**`` crosses."""
+    parts = []
+    for token in re.findall(r"\*\*/?|\[!?[^\]]+\]|.", pattern, re.DOTALL):
+        if token == "**/":
+            parts.append("(?:.*/)?")
+        elif token == "**":
+            parts.append(".*")
+        elif token == "*":
+            parts.append("[^/]*")
+        elif token == "?":
+            parts.append("[^/]")
+        elif len(token) > 1:
+            parts.append(_character_set(token))
+        else:
+            parts.append(re.escape(token))
+    return "".join(parts)
+
+
+def _character_set(token: str) -> str:
+    body = token[1:-1].replace("\\", "\\\\").replace("[", "\\[")
+    regex = f"[{'^' + body[1:] if body.startswith('!') else body}]"
+    try:
+        re.compile(regex)
+    except re.error:  # a range that runs backwards: then it can only mean itself
+        return re.escape(token)
+    return regex

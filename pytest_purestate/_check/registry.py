@@ -1,0 +1,159 @@
+"""The rules there are: every public module of `rules` is one, found by walking the package.
+
+Adding a rule is adding a file; this module, the command line, the reports, the rule pages and the
+tests pick it up from there.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import importlib
+import pkgutil
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from pytest_purestate._check import rules as rules_package
+from pytest_purestate._check.model import Rule
+
+__all__ = [
+    "BrokenRule",
+    "Selection",
+    "UnknownSelector",
+    "module_name",
+    "rules",
+    "rules_by_code",
+    "select",
+    "validate",
+]
+
+_CODE = re.compile(r"PS\d{3}")
+_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+
+class BrokenRule(Exception):
+    """A module in `rules` that is not a rule, or two rules that claim one code or name."""
+
+
+class UnknownSelector(Exception):
+    """A selector that fits no rule."""
+
+    def __init__(self, selector: str, nearest: str) -> None:
+        super().__init__(f"unknown rule `{selector}`" + (f", did you mean `{nearest}`?" if nearest else ""))
+        self.selector = selector
+        self.nearest = nearest
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """One layer of choice: a configuration file, or the command line over it.
+
+    ``select`` None leaves the choice of the layer below; otherwise it replaces it. A selector is a
+    code (``PS101``), a prefix of one (``PS1``), a name (``key-reuse``) or ``ALL``.
+    """
+
+    select: tuple[str, ...] | None = None
+    extend_select: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+
+
+@functools.cache
+def rules() -> tuple[Rule, ...]:
+    """All rules, sorted by code.
+
+    Raises:
+        BrokenRule: a public module of `rules` does not define a valid, unique ``RULE``.
+    """
+    names = sorted(m.name for m in pkgutil.iter_modules(rules_package.__path__) if not m.name.startswith("_"))
+    found = [(name, _load(name)) for name in names]
+    validate(found)
+    return tuple(sorted((rule for _, rule in found), key=lambda rule: rule.code))
+
+
+@functools.cache
+def rules_by_code() -> Mapping[str, Rule]:
+    """The same rules, by code."""
+    return MappingProxyType({rule.code: rule for rule in rules()})
+
+
+def module_name(rule: Rule) -> str:
+    """The module that defines a rule: its name with underscores, so that people find it too."""
+    return f"{rules_package.__name__}.{rule.name.replace('-', '_')}"
+
+
+def validate(found: Iterable[tuple[str, Rule]]) -> None:
+    """Check codes, names and module names of ``(module, rule)`` pairs.
+
+    Raises:
+        BrokenRule: with the module and what is wrong with it.
+    """
+    codes: dict[str, str] = {}
+    for module, rule in found:
+        if not _CODE.fullmatch(rule.code):
+            raise BrokenRule(f"{module}: the code `{rule.code}` is not of the form PS123")
+        if not _NAME.fullmatch(rule.name):
+            raise BrokenRule(f"{module}: the name `{rule.name}` is not in kebab case")
+        if module != rule.name.replace("-", "_"):
+            raise BrokenRule(f"{module}: the rule `{rule.name}` belongs in `{rule.name.replace('-', '_')}.py`")
+        if other := codes.get(rule.code):
+            raise BrokenRule(f"{module}: {rule.code} is taken by {other}")
+        codes[rule.code] = module
+
+
+def select(layers: Sequence[Selection], among: Sequence[Rule] | None = None) -> tuple[Rule, ...]:
+    """The rules that the layers choose, later layers over earlier ones.
+
+    Within a layer the most specific selector that fits a rule decides; of two equally specific ones
+    ``ignore`` wins. Without any ``select``, all rules but the opt-in ones are on. The rules about the
+    checker's own work (PS0xx) are on whatever is selected, because a file that could not be checked must
+    not pass in silence; only ``ignore`` with the very code or name turns one off.
+
+    Raises:
+        UnknownSelector: a selector fits no rule.
+    """
+    known = rules() if among is None else among
+    chosen = {rule.code: not rule.opt_in for rule in known}
+    for layer in layers:
+        wanted = [*(layer.select or ()), *layer.extend_select]
+        for selector in (*wanted, *layer.ignore):
+            _require(selector, known)
+        for rule in known:
+            on = max((_weight(selector, rule) for selector in wanted), default=-1)
+            off = max((_weight(selector, rule) for selector in layer.ignore), default=-1)
+            if off >= 0 and off >= on:
+                chosen[rule.code] = False
+            elif on >= 0:
+                chosen[rule.code] = True
+            elif layer.select is not None:
+                chosen[rule.code] = False
+    for rule in known:
+        if rule.code.startswith("PS0"):
+            chosen[rule.code] = not any({rule.code, rule.name} & {*layer.ignore} for layer in layers)
+    return tuple(rule for rule in known if chosen[rule.code])
+
+
+def _weight(selector: str, rule: Rule) -> int:
+    """How specifically a selector names a rule; -1 where it does not."""
+    if selector == "ALL":
+        return 0
+    if selector == rule.name:
+        return len(rule.code)
+    return len(selector) if selector and rule.code.startswith(selector) else -1
+
+
+def _require(selector: str, known: Sequence[Rule]) -> None:
+    if any(_weight(selector, rule) >= 0 for rule in known) or selector == "ALL":
+        return
+    names = ["ALL", *(rule.code for rule in known), *(rule.name for rule in known)]
+    near = difflib.get_close_matches(selector.upper(), names, 1) or difflib.get_close_matches(selector, names, 1)
+    raise UnknownSelector(selector, near[0] if near else "")
+
+
+def _load(name: str) -> Rule:
+    module = importlib.import_module(f"{rules_package.__name__}.{name}")
+    rule = getattr(module, "RULE", None)
+    if not isinstance(rule, Rule):
+        raise BrokenRule(f"{name}: a public module in `rules` must define RULE")
+    return rule

@@ -1,0 +1,83 @@
+"""The reports for people: ``full`` with code frames, ``concise`` with a line a finding.
+
+    PS103 key `key` is used again after `split` consumed it
+      --> train.py:14:31
+       |
+    12 |     k1, k2 = jax.random.split(key)
+       |                               --- first consumed here
+    14 |     noise = jax.random.normal(key, x.shape)
+       |                               ^^^ used again here
+       = help: draw from `k1` or `k2`
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from pytest_purestate._check.model import Finding, Label, Rule
+from pytest_purestate._check.report.frames import frame, last_line
+from pytest_purestate._check.report.style import Style, printable
+from pytest_purestate._check.source import Source
+
+__all__ = ["render_concise", "render_finding", "render_full", "render_statistics"]
+
+Sources = Callable[[str], Source | None]
+
+
+def render_full(
+    findings: Iterable[Finding], sources: Sources, style: Style | None = None
+) -> Iterator[str]:
+    """Every finding with its code frames, an empty line after each."""
+    for finding in findings:
+        yield render_finding(finding, sources, style) + "\n\n"
+
+
+def render_concise(
+    findings: Iterable[Finding], sources: Sources, style: Style | None = None
+) -> Iterator[str]:
+    """One line a finding: ``train.py:14:31: PS103 message``."""
+    style = style or Style()
+    for finding in findings:
+        place = _place(finding.primary, sources)
+        yield f"{style.strong(place)}: {style.code(finding.code)} {printable(finding.message)}\n"
+
+
+def render_finding(finding: Finding, sources: Sources, style: Style | None = None) -> str:
+    """One finding: headline, the frame of each file it touches, help."""
+    style = style or Style()
+    labels = [(finding.primary, True), *((label, False) for label in finding.related)]
+    files: dict[str, list[tuple[Label, bool]]] = {}
+    for label, primary in labels:
+        files.setdefault(label.path, []).append((label, primary))
+    found = {path: source for path in files if (source := sources(path)) is not None}
+    numbers = [last_line(found[path], [label for label, _ in files[path]]) for path in found]
+    gutter = max(2, len(str(max(numbers, default=0))))
+    lines = [f"{style.code(finding.code)} {style.strong(printable(finding.message))}"]
+    for path, here in files.items():
+        arrow = "-->" if path == finding.path else ":::"
+        lines.append(f"{' ' * gutter}{style.gutter(arrow)} {_place(here[0][0], sources)}")
+        if path in found and found[path].data:
+            lines.append(style.gutter(" " * gutter + " |"))
+            lines.extend(frame(found[path], here, gutter, style))
+    if finding.help:
+        prefix = " " * (gutter + 1)
+        first, *rest = finding.help.splitlines()
+        lines.append(f"{prefix}{style.gutter('=')} {style.strong('help:')} {printable(first)}")
+        lines.extend(f"{prefix}        {printable(line)}" for line in rest)
+    return "\n".join(lines)
+
+
+def render_statistics(findings: Iterable[Finding], rules: Mapping[str, Rule]) -> Iterator[str]:
+    """How many findings each rule has, most first."""
+    counts = Counter(finding.code for finding in findings)
+    width = max((len(str(count)) for count in counts.values()), default=0)
+    for code, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
+        yield f"{count:>{width}}  {code}  {rules[code].name}\n"
+
+
+def _place(label: Label, sources: Sources) -> str:
+    source = sources(label.path)
+    line, column = source.position(label.span.start) if source else (1, 1)
+    return f"{printable(label.path)}:{line}:{column}"
+
