@@ -39,13 +39,15 @@ class MissingPath(Exception):
 class Target:
     """A file to check: where it is, how the user sees it, the settings that hold for it.
 
-    ``problem`` is set for what was found but cannot be entered (a directory without permission).
+    ``problem`` is set for what was found but cannot be entered (a directory without permission);
+    ``raw`` holds the bytes of what is on no disk (standard input).
     """
 
     file: Path
     path: str
     config: Config
     problem: str = ""
+    raw: bytes | None = None
 
 
 def mentions_jax(raw: bytes) -> bool:

@@ -23,6 +23,7 @@ __all__ = [
     "Selection",
     "UnknownSelector",
     "module_name",
+    "named",
     "rules",
     "rules_by_code",
     "select",
@@ -76,6 +77,18 @@ def rules() -> tuple[Rule, ...]:
 def rules_by_code() -> Mapping[str, Rule]:
     """The same rules, by code."""
     return MappingProxyType({rule.code: rule for rule in rules()})
+
+
+def named(code_or_name: str) -> Rule:
+    """The rule with this code or name.
+
+    Raises:
+        UnknownSelector: there is none.
+    """
+    for rule in rules():
+        if code_or_name in (rule.code, rule.name):
+            return rule
+    raise UnknownSelector(code_or_name, _nearest(code_or_name, rules()))
 
 
 def module_name(rule: Rule) -> str:
@@ -146,9 +159,13 @@ def _weight(selector: str, rule: Rule) -> int:
 def _require(selector: str, known: Sequence[Rule]) -> None:
     if any(_weight(selector, rule) >= 0 for rule in known) or selector == "ALL":
         return
-    names = ["ALL", *(rule.code for rule in known), *(rule.name for rule in known)]
+    raise UnknownSelector(selector, _nearest(selector, known))
+
+
+def _nearest(selector: str, known: Sequence[Rule]) -> str:
+    names = [*(rule.code for rule in known), *(rule.name for rule in known), "ALL"]
     near = difflib.get_close_matches(selector.upper(), names, 1) or difflib.get_close_matches(selector, names, 1)
-    raise UnknownSelector(selector, near[0] if near else "")
+    return near[0] if near else ""
 
 
 def _load(name: str) -> Rule:

@@ -6,6 +6,7 @@ The names are stable. Lines and columns are 1-based; columns count code points.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypedDict
 
@@ -13,7 +14,7 @@ from pytest_purestate._check.model import Edit, Finding, Fix, Rule, Span
 from pytest_purestate._check.report.fingerprint import Fingerprints
 from pytest_purestate._check.source import Source
 
-__all__ = ["FindingObject", "render_json", "render_json_lines", "to_objects"]
+__all__ = ["FindingObject", "render_json", "render_json_lines", "render_statistics", "to_objects"]
 
 
 class RelatedObject(TypedDict):
@@ -81,6 +82,14 @@ def render_json_lines(
     """The findings as JSON lines."""
     for item in to_objects(findings, rules, sources):
         yield json.dumps(item) + "\n"
+
+
+def render_statistics(findings: Iterable[Finding], rules: Mapping[str, Rule]) -> Iterator[str]:
+    """How many findings each rule has, most first, as a JSON array."""
+    counts = Counter(finding.code for finding in findings)
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    rows = [{"code": code, "name": rules[code].name, "count": count} for code, count in ordered]
+    yield json.dumps(rows) + "\n"
 
 
 def to_objects(

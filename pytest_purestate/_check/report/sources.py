@@ -17,11 +17,11 @@ class Sources:
 
     Args:
         files: where display paths lie, for those that cannot be opened as they stand.
-        texts: sources that are on no disk (standard input).
+        texts: the bytes of what is on no disk (standard input).
     """
 
     def __init__(
-        self, files: Mapping[str, Path] | None = None, texts: Mapping[str, Source] | None = None
+        self, files: Mapping[str, Path] | None = None, texts: Mapping[str, bytes] | None = None
     ) -> None:
         self._files = files or {}
         self._texts = texts or {}
@@ -29,8 +29,6 @@ class Sources:
 
     def __call__(self, path: str) -> Source | None:
         """The source of a display path; None where it cannot be read."""
-        if path in self._texts:
-            return self._texts[path]
         if path not in self._recent:
             if len(self._recent) >= _KEEP:
                 self._recent.pop(next(iter(self._recent)))
@@ -40,6 +38,8 @@ class Sources:
     def _read(self, path: str) -> Source | None:
         try:
             file = self._files.get(path, Path(path).absolute())
+            if path in self._texts:
+                return Source.from_bytes(self._texts[path], path, file)
             return Source.read(file, path) if file.is_file() else None
         except (UnreadableSource, ValueError, OSError):
             return None

@@ -15,12 +15,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from pytest_purestate._check.model import Finding, Label, Rule
+from pytest_purestate._check.model import Finding, Label, Rule, Span
 from pytest_purestate._check.report.frames import frame, last_line
 from pytest_purestate._check.report.style import Style, printable
 from pytest_purestate._check.source import Source
 
 __all__ = ["render_concise", "render_finding", "render_full", "render_statistics"]
+
+WHOLE_FILE = Span(0, 0)  # the place of a finding about a file as a whole, which has no code to show
 
 Sources = Callable[[str], Source | None]
 
@@ -57,7 +59,7 @@ def render_finding(finding: Finding, sources: Sources, style: Style | None = Non
     for path, here in files.items():
         arrow = "-->" if path == finding.path else ":::"
         lines.append(f"{' ' * gutter}{style.gutter(arrow)} {_place(here[0][0], sources)}")
-        if path in found and found[path].data:
+        if path in found and any(label.span != WHOLE_FILE for label, _ in here):
             lines.append(style.gutter(" " * gutter + " |"))
             lines.extend(frame(found[path], here, gutter, style))
     if finding.help:

@@ -1,0 +1,86 @@
+"""Rule pages, from the docstrings of the rules' own modules.
+
+The text is read from the source file, because ``__doc__`` is None under ``python -OO``. The first
+line is the summary; blocks marked ``python bad``, ``python fixed`` and ``python good`` are
+examples, which the tests run.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import importlib.util
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_purestate._check.model import Rule
+from pytest_purestate._check.registry import BrokenRule, module_name
+
+__all__ = ["Example", "RulePage", "examples", "page", "render_page"]
+
+_BLOCK = re.compile(r"^```python (bad|fixed|good)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A code block of a rule page; ``kind`` is bad, fixed or good, ``line`` its first line in the docstring."""
+
+    kind: str
+    code: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class RulePage:
+    """The documentation of a rule."""
+
+    rule: Rule
+    summary: str
+    body: str
+
+    @property
+    def has_fix(self) -> bool:
+        """Whether the rule repairs what it reports: its page shows the repaired code."""
+        return any(example.kind == "fixed" for example in examples(self.body))
+
+
+@functools.cache
+def page(rule: Rule) -> RulePage:
+    """The page of a rule.
+
+    Raises:
+        BrokenRule: its module has no docstring, or the docstring does not begin with one summary line.
+    """
+    name = module_name(rule)
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.origin is None:
+        raise BrokenRule(f"{rule.code}: no module {name}")
+    text = ast.get_docstring(ast.parse(Path(spec.origin).read_text(encoding="utf-8"))) or ""
+    summary, _, body = text.partition("\n\n")
+    if not summary or "\n" in summary or not summary.endswith("."):
+        raise BrokenRule(f"{rule.code}: the docstring must begin with one line that is a sentence")
+    return RulePage(rule, summary, body.strip() + "\n")
+
+
+def examples(body: str) -> tuple[Example, ...]:
+    """The marked code blocks of a page."""
+    return tuple(
+        Example(match[1], match[2], body.count("\n", 0, match.start(2)) + 1) for match in _BLOCK.finditer(body)
+    )
+
+
+def render_page(found: RulePage) -> str:
+    """A rule page as Markdown."""
+    rule = found.rule
+    facts = [f"Severity: {rule.severity.value}", f"since {rule.since}"]
+    facts.append("has a fix" if found.has_fix else "no automatic fix")
+    if rule.opt_in:
+        facts.append("off by default")
+    body = _BLOCK.sub(lambda match: f"```python\n{match[2]}```", _titled(found.body))
+    return f"# {rule.name} ({rule.code})\n\n{found.summary}\n\n{', '.join(facts)}.\n\n{body}"
+
+
+def _titled(body: str) -> str:
+    titles = {"bad": "Reported:", "fixed": "Repaired:", "good": "Right:"}
+    return _BLOCK.sub(lambda match: f"{titles[match[1]]}\n\n{match[0]}", body)

@@ -1,0 +1,302 @@
+"""Wires the pipeline: files in, findings out; every file is accounted for.
+
+`check_source` checks one text in this process. `check_paths` checks files in worker processes, where
+a file that crashes the parser or takes too long costs one finding (PS004) and nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import functools
+import stat
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_purestate._check import bounds, pool, registry, suppress
+from pytest_purestate._check.analysis import Project, SyntaxProblem, analyse
+from pytest_purestate._check.discovery import Target, discover, display_path, mentions_jax
+from pytest_purestate._check.model import Confidence, Finding, Label, Rule, Span
+from pytest_purestate._check.registry import Selection, UnknownSelector
+from pytest_purestate._check.source import Source, UnreadableSource, describe
+from pytest_purestate.config import Config, ConfigError, ConfigFinder, Overrides
+
+__all__ = ["DEADLINE", "FileResult", "Run", "Status", "check_paths", "check_source", "check_targets", "chosen_rules"]
+
+DEADLINE = 30.0
+"""Seconds a file may take; ordinary files take milliseconds."""
+
+RECURSION_LIMIT = 20_000
+
+
+class Status(enum.Enum):
+    """What became of a file: looked at in full, passed over by the text prefilter, or not checkable."""
+
+    CHECKED = "checked"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class FileResult:
+    """One file of a run. ``internal`` is set where the checker itself failed on it."""
+
+    path: str
+    file: Path
+    status: Status
+    findings: tuple[Finding, ...] = ()
+    suppressed: int = 0
+    internal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """All files of a run, in order of discovery."""
+
+    results: tuple[FileResult, ...]
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """The findings of all files."""
+        return tuple(finding for result in self.results for finding in result.findings)
+
+    @property
+    def internal(self) -> bool:
+        """Whether the checker itself failed somewhere."""
+        return any(result.internal for result in self.results)
+
+    def count(self, status: Status) -> int:
+        """Number of files with a status."""
+        return sum(result.status is status for result in self.results)
+
+
+def check_source(
+    source: str | Source, path: str = "<text>", *, config: Config | None = None, overrides: Overrides | None = None
+) -> list[Finding]:
+    """The findings of one text, in source order, checked in this process.
+
+    Imports resolve on disk if the source has a ``file``. Text that cannot be parsed, or is beyond the
+    bounds, gives the finding that says so. The text prefilter is not asked.
+
+    Raises:
+        UnreadableSource: the text has lone surrogates or null characters.
+        ConfigError: the configuration names an unknown rule.
+    """
+    source = Source.from_text(source, path) if isinstance(source, str) else source
+    checker = Checker((), overrides or Overrides(), prefilter=False)
+    with _deep_recursion():
+        return list(checker.check(source, config or Config(Path.cwd())).findings)
+
+
+def check_paths(
+    paths: Sequence[Path],
+    finder: ConfigFinder | None = None,
+    *,
+    jobs: int | None = None,
+    prefilter: bool = True,
+    deadline: float = DEADLINE,
+) -> Run:
+    """Check files and directories.
+
+    Args:
+        paths: what to check; directories are walked.
+        finder: gives the settings of each file; by default the nearest settings file.
+        jobs: worker processes; None for one a CPU, 0 to check in this process without their protection.
+        prefilter: pass over files that never mention JAX or its libraries.
+        deadline: seconds a file may take in a worker.
+
+    Raises:
+        MissingPath: one of the paths does not exist.
+        ConfigError: a settings file is not valid or names an unknown rule.
+    """
+    finder = finder or ConfigFinder()
+    return check_targets(
+        discover(paths, finder), finder.overrides, jobs=jobs, prefilter=prefilter, deadline=deadline
+    )
+
+
+def check_targets(
+    targets: Sequence[Target],
+    overrides: Overrides,
+    *,
+    jobs: int | None = None,
+    prefilter: bool = True,
+    deadline: float = DEADLINE,
+) -> Run:
+    """Check files that `discover` found."""
+    for config in {id(target.config): target.config for target in targets}.values():
+        chosen_rules(config, overrides)  # a wrong selector must end the run before it starts
+    start = functools.partial(_start, tuple(targets), overrides, prefilter)
+    if jobs == 0:
+        with _deep_recursion():
+            check = Checker(tuple(targets), overrides, prefilter)
+            return Run(tuple(check(index) for index in range(len(targets))))
+    outcomes = pool.run(start, len(targets), jobs or pool.available_cpus(), deadline)
+    return Run(
+        tuple(
+            _lost(target, outcome, deadline) if isinstance(outcome, pool.Lost) else outcome
+            for target, outcome in zip(targets, outcomes, strict=True)
+        )
+    )
+
+
+def chosen_rules(config: Config, overrides: Overrides) -> tuple[Rule, ...]:
+    """The rules that hold under a configuration with the command line over it.
+
+    Raises:
+        ConfigError: a selector fits no rule; the text names the place and the nearest right name.
+    """
+    file = Selection(config.select, (), config.ignore)
+    line = Selection(overrides.select, overrides.extend_select, overrides.ignore)
+    try:
+        registry.select([file])
+    except UnknownSelector as error:
+        key = "select" if error.selector in (config.select or ()) else "ignore"
+        raise config.error(key, str(error)) from error
+    try:
+        return registry.select([file, line])
+    except UnknownSelector as error:
+        raise ConfigError(str(error)) from error
+
+
+class Checker:
+    """Checks targets one by one in one process; what imported files look like is read once."""
+
+    def __init__(self, targets: Sequence[Target], overrides: Overrides, prefilter: bool) -> None:
+        self._targets = targets
+        self._overrides = overrides
+        self._prefilter = prefilter
+        self._cwd = Path.cwd()
+        self._sources: dict[Path, Source | None] = {}
+        self._project = Project(self._read)
+        self._rules: dict[int, tuple[Rule, ...]] = {}
+
+    def __call__(self, index: int) -> FileResult:
+        """Check one target. Never raises for what a file may hold."""
+        target = self._targets[index]
+        try:
+            return self._check_target(target)
+        except Exception as error:
+            finding = _own("PS004", target.path, f"internal error: {_summary(error)}", "please report it with this file")
+            return FileResult(target.path, target.file, Status.FAILED, (finding,), internal=True)
+
+    def _check_target(self, target: Target) -> FileResult:
+        problem = target.problem
+        raw = b""
+        if not problem:
+            try:
+                raw = _raw(target)
+            except UnreadableSource as error:
+                problem = str(error)
+        if not problem and self._prefilter and not mentions_jax(raw):
+            return FileResult(target.path, target.file, Status.SKIPPED)
+        if not problem:
+            try:
+                source = Source.from_bytes(raw, target.path, target.file)
+            except UnreadableSource as error:
+                problem = str(error)
+        if problem:
+            return self._result(target, [_own("PS003", target.path, f"cannot be read: {problem}")], target.config)
+        return self.check(source, target.config)
+
+    def check(self, source: Source, config: Config) -> FileResult:
+        """Check one source that could be read."""
+        target = Target(source.file or Path(source.path), source.path, config)
+        if problem := bounds.problem(source.data):
+            finding = _own("PS004", source.path, problem.message, problem.help, problem.offset)
+            return self._result(target, [finding], config)
+        try:
+            findings = analyse(source, self._project, self._chosen(config))
+        except SyntaxProblem as error:
+            finding = _syntax_error(source, error)
+            return self._result(target, [finding], config)
+        except (RecursionError, MemoryError) as error:
+            what = "deep" if isinstance(error, RecursionError) else "large"
+            return self._result(target, [_own("PS004", source.path, f"too {what} to be checked")], config)
+        return self._result(target, findings, config, source)
+
+    def _result(
+        self, target: Target, found: Sequence[Finding], config: Config, source: Source | None = None
+    ) -> FileResult:
+        codes = {rule.code for rule in self._chosen(config)}
+        least = Confidence[config.min_confidence.upper()]
+        kept = [finding for finding in found if finding.code in codes and finding.confidence >= least]
+        shown = suppress.unsuppressed(kept, source) if source else kept
+        shown.sort(key=lambda finding: (finding.primary.span, finding.code))
+        status = Status.CHECKED if source else Status.FAILED
+        return FileResult(target.path, target.file, status, tuple(shown), len(kept) - len(shown))
+
+    def _chosen(self, config: Config) -> tuple[Rule, ...]:
+        if id(config) not in self._rules:
+            self._rules[id(config)] = chosen_rules(config, self._overrides)
+        return self._rules[id(config)]
+
+    def _read(self, file: Path) -> Source | None:
+        """An imported file, held to the same bounds as a checked one; None where it cannot be used."""
+        if file not in self._sources:
+            self._sources[file] = None
+            with contextlib.suppress(UnreadableSource):
+                target = Target(file, display_path(file, self._cwd), Config(file.parent))
+                source = Source.from_bytes(_raw(target), target.path, file)
+                self._sources[file] = None if bounds.problem(source.data) else source
+        return self._sources[file]
+
+
+def _start(targets: tuple[Target, ...], overrides: Overrides, prefilter: bool) -> Checker:
+    sys.setrecursionlimit(RECURSION_LIMIT)
+    return Checker(targets, overrides, prefilter)
+
+
+@contextlib.contextmanager
+def _deep_recursion() -> Iterator[None]:
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(before, RECURSION_LIMIT))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)
+
+
+def _raw(target: Target) -> bytes:
+    if target.raw is not None:
+        return target.raw
+    try:
+        mode = target.file.stat().st_mode
+        if not stat.S_ISREG(mode):  # a pipe would wait for a writer
+            raise UnreadableSource("is not a regular file")
+        return target.file.read_bytes()
+    except OSError as error:
+        raise UnreadableSource(describe(error)) from error
+    except ValueError as error:  # a null character in the name
+        raise UnreadableSource(str(error)) from error
+
+
+def _lost(target: Target, lost: pool.Lost, deadline: float) -> FileResult:
+    if lost.late:
+        message = f"took longer than {deadline:g} s to check"
+    else:
+        message = f"ended the process that checked it ({lost.reason})"
+    finding = _own("PS004", target.path, message, "list the file in `exclude` if it is generated")
+    return FileResult(target.path, target.file, Status.FAILED, (finding,))
+
+
+def _syntax_error(source: Source, error: SyntaxProblem) -> Finding:
+    start = source.offset(error.line, error.column)
+    if start == len(source.data):  # at the end of the file nothing is left to show: point at what came last
+        start = max(0, len(source.data.rstrip()) - 1)
+    label = Label(Span(start, start + 1), "", source.path)
+    return Finding("PS001", source.path, f"cannot be parsed: {error.message}", label)
+
+
+def _own(code: str, path: str, message: str, help: str = "", offset: int = 0) -> Finding:
+    return Finding(code, path, message, Label(Span(offset, offset), "", path), help=help)
+
+
+def _summary(error: Exception) -> str:
+    """An exception and the innermost place it passed, in one line."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({'/'.join(Path(frames[-1].filename).parts[-2:])}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {error}{where}".replace("\n", " ")
