@@ -11,8 +11,8 @@ from flax.training.train_state import TrainState
 
 from pytest_purestate import assert_deterministic, assert_unchanged
 from story.data import line
-from story.history import plot
 from story.impure.linear_regression import Trainer
+from story.picture import plot
 from story.pure.linear_regression import LinearRegression, train, train_step
 
 
@@ -35,9 +35,10 @@ def test_step_is_a_function_of_its_arguments(make_train_state: Callable[..., Tra
 def test_training_finds_the_line(key: jax.Array) -> None:
     history, state = train(key, line(), steps=100)
     assert len(history) == state.step == 100
-    assert history[-1].loss < 1e-3 < history[0].loss
-    assert abs(history[-1].w - 3) < 0.05
-    assert abs(history[-1].b - 1) < 0.05
+    assert history[-1].loss < 1e-4 < history[0].loss
+    # Over 30 keys the largest distances were 0.014 and 0.0037. They shrink by sqrt(0.9) a step.
+    assert abs(history[-1].w - 3) < 0.02
+    assert abs(history[-1].b - 1) < 0.01
 
 
 def test_training_repeats_itself(key: jax.Array) -> None:

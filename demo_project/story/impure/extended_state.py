@@ -23,7 +23,7 @@ class MLP(nn.Module):
     def setup(self) -> None:
         """Make the layers."""
         self.hidden = nn.Dense(16)
-        self.norm = nn.BatchNorm()
+        self.norm = nn.BatchNorm(momentum=0.9)
         self.dropout = nn.Dropout(0.5)
         self.out = nn.Dense(1)
 
