@@ -22,14 +22,6 @@ __all__ = ["PAIRS", "cpu_seconds", "main", "measure"]
 OTHERS = sorted({point.name for point in entry_points(group="pytest11")} - {"purestate"})
 NO_OTHERS = tuple(f"-pno:{name}" for name in OTHERS)
 PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider", *NO_OTHERS, "test_nothing.py")
-    "-m",
-    "pytest",
-    "-q",
-    "-p",
-    "no:cacheprovider",
-    *(f"-pno:{name}" for name in OTHERS),
-    "test_nothing.py",
-)
 
 # What is measured, and what it is measured against, as arguments of the interpreter.
 PAIRS: dict[str, tuple[Sequence[str], Sequence[str]]] = {
