@@ -1,0 +1,48 @@
+"""One file through the pipeline: source -> tree -> IR -> facts -> findings."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pytest_purestate._check.flow import project as flow_project
+from pytest_purestate._check.flow.interpret import Interpreter
+from pytest_purestate._check.lower import SyntaxProblem, lower
+from pytest_purestate._check.model import Finding, Rule
+from pytest_purestate._check.resolve import find_module
+from pytest_purestate._check.source import Source
+
+__all__ = ["Project", "SyntaxProblem", "analyse", "facts_of"]
+
+# Lowering and interpreting recurse over the tree, a few Python frames a level; bounds.py keeps the
+# depth of what gets here far below this.
+_RECURSION = 50_000
+
+
+class Project(flow_project.Project):
+    """Modules met in one run. ``read`` gives a file's Source, or None when it cannot be had."""
+
+    def __init__(self, read: Callable[[Path], Source | None]) -> None:
+        super().__init__(read, lower, find_module)
+
+
+def facts_of(source: Source, project: Project) -> flow_project.ModuleContext:
+    """The module of one file with all its facts. Raises SyntaxProblem when it is not Python."""
+    sys.setrecursionlimit(max(sys.getrecursionlimit(), _RECURSION))
+    context = project.loaded(source.file) if source.file is not None else None
+    if context is None or context.lowered.source.data != source.data:
+        context = flow_project.ModuleContext(lower(source), project)
+        project.add(context)
+        Interpreter(context).run_module()
+    assert context.interpreter is not None
+    context.interpreter.run_functions()
+    return context
+
+
+def analyse(source: Source, project: Project, rules: Sequence[Rule]) -> tuple[Finding, ...]:
+    """All findings of the rules in one file, by position. Raises SyntaxProblem."""
+    context = facts_of(source, project)
+    found = [finding for rule in rules if rule.check is not None for finding in rule.check(context.facts)]
+    found.sort(key=lambda finding: (finding.primary.span, finding.code))
+    return tuple(found)

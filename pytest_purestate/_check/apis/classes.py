@@ -1,0 +1,87 @@
+"""Classes whose instances behave in a known way: frozen or mutable by design, and what family they are of."""
+
+from __future__ import annotations
+
+__all__ = ["annotation_kind", "base_family", "decorator_family"]
+
+# dotted base class -> (family, instances are frozen)
+_BASES: dict[str, tuple[str, bool]] = {
+    "flax.linen.Module": ("linen", True),
+    "flax.struct.PyTreeNode": ("struct", True),
+    "flax.training.train_state.TrainState": ("struct", True),
+    "equinox.Module": ("equinox", True),
+    "typing.NamedTuple": ("namedtuple", True),
+    "flax.nnx.Module": ("nnx", False),
+    "flax.nnx.Pytree": ("nnx", False),
+    "flax.nnx.Object": ("nnx", False),
+    "flax.nnx.Optimizer": ("nnx", False),
+    "flax.nnx.Variable": ("nnx", False),
+    "flax.nnx.Param": ("nnx", False),
+    "haiku.Module": ("haiku", False),
+}
+
+_DECORATORS: dict[str, tuple[str, bool]] = {
+    "flax.struct.dataclass": ("struct", True),
+    "chex.dataclass": ("chex", False),
+    "chex.mappable_dataclass": ("chex", False),
+    "dataclasses.dataclass": ("dataclass", False),
+    "jax_dataclasses.pytree_dataclass": ("struct", True),
+    "tjax.dataclasses.dataclass": ("struct", True),
+    "brax.base.dataclass": ("struct", True),
+}
+
+_ANNOTATIONS: dict[str, str] = {
+    "jax.Array": "array",
+    "jax.numpy.ndarray": "array",
+    "chex.Array": "array",
+    "chex.ArrayDevice": "array",
+    "jaxtyping.Array": "array",
+    "jax.typing.ArrayLike": "",
+    "numpy.ndarray": "numpy",
+    "numpy.typing.NDArray": "numpy",
+    "chex.ArrayNumpy": "numpy",
+    "chex.ArrayTree": "state",
+    "chex.Params": "state",
+    "optax.OptState": "state",
+    "optax.Params": "state",
+    "optax.Updates": "state",
+    "jaxtyping.PyTree": "state",
+    "haiku.Params": "state",
+    "haiku.State": "state",
+    "flax.core.FrozenDict": "state",
+    "flax.core.scope.FrozenVariableDict": "state",
+    "flax.core.scope.VariableDict": "state",
+    "flax.typing.FrozenVariableDict": "state",
+    "optax.GradientTransformation": "transform",
+    "flax.linen.Module": "module",
+    "haiku.Transformed": "transformed",
+    "haiku.PRNGSequence": "stream",
+    "flax.nnx.Rngs": "stream",
+    "builtins.str": "str",
+    "builtins.int": "number",
+    "builtins.float": "number",
+    "builtins.bool": "number",
+    "builtins.dict": "dict",
+    "builtins.list": "list",
+    "builtins.set": "set",
+    "typing.Dict": "dict",
+    "typing.List": "list",
+    "typing.MutableMapping": "dict",
+}
+
+
+def base_family(name: str) -> tuple[str, bool] | None:
+    """The family of classes derived from the library class ``name``, and whether they are frozen."""
+    return _BASES.get(name)
+
+
+def decorator_family(name: str) -> tuple[str, bool] | None:
+    """The family a class decorator puts a class into."""
+    return _DECORATORS.get(name)
+
+
+def annotation_kind(name: str) -> str | None:
+    """The kind of value that an annotation with this dotted name promises."""
+    return _ANNOTATIONS.get(name)
+
+

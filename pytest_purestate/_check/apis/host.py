@@ -1,0 +1,48 @@
+"""Python itself: builtins and the standard library as far as they touch keys, copies and the world outside."""
+
+TABLE = """
+builtins.print(x): effect print; returns none
+builtins.input(prompt): effect input; returns str
+builtins.{open}(file): effect io; returns opaque
+builtins.breakpoint(): effect breakpoint; returns none
+builtins.{len,int,hash,id,ord,sum,round}(x): returns number
+builtins.{isinstance,issubclass,hasattr,callable,bool,all,any}(x): returns bool
+builtins.{str,repr,format,ascii,chr}(x): returns str
+builtins.{type,vars,dir,getattr,setattr,delattr,super,object,iter,abs,divmod,max,min,pow,float,complex,bytes,slice,property,staticmethod,classmethod,globals,locals,frozenset,filter,memoryview,bytearray}(x): returns opaque
+builtins.{Exception,ValueError,TypeError,KeyError,RuntimeError,NotImplementedError,IndexError,AssertionError,AttributeError,StopIteration,OSError,ImportError,UserWarning,DeprecationWarning}(x): returns opaque
+
+copy.copy(x): returns copy x
+copy.deepcopy(x): returns deep
+copy.replace(obj): returns copy obj; pure
+dataclasses.replace(obj): returns copy obj; pure
+dataclasses.{field,fields,asdict,astuple,is_dataclass,dataclass,make_dataclass}(x): returns opaque
+
+logging.{debug,info,warning,warn,error,critical,exception,log}(msg): effect log; returns none
+logging.{getLogger,Logger}(name): returns logger
+absl.logging.{debug,info,warning,warn,error,fatal,exception,log,log_first_n,log_every_n,vlog}(msg): effect log; returns none
+loguru.logger.{debug,info,warning,error,critical,exception,log,trace,success}(msg): effect log; returns none
+@logger.{debug,info,warning,warn,error,critical,exception,log}(msg): effect log; returns none
+
+time.{sleep}(x): effect sleep; returns none
+os.{remove,rename,makedirs,mkdir,rmdir,unlink,system}(x): effect io; returns opaque
+shutil.{rmtree,copy,copyfile,copytree,move}(x): effect io; returns opaque
+pickle.{dump}(obj, file): effect io; returns none
+json.{dump}(obj, file): effect io; returns none
+sys.{stdout,stderr}.{write}(x): effect print; returns none
+sys.{stdout,stderr}.flush(): effect print; returns none
+pprint.{pprint,pp}(x): effect print; returns none
+wandb.log(data): effect log; returns none
+requests.{get,post,put,delete}(url): effect io; returns opaque
+warnings.{warn,simplefilter,filterwarnings}(x): returns none
+
+functools.reduce(function, sequence): returns opaque
+itertools.*(x): returns opaque
+math.*(x): returns number
+operator.*(x): returns opaque
+typing.*(x): returns opaque
+collections.*(x): returns opaque
+os.*(x): returns opaque
+time.*(x): returns number
+random.*(x): returns opaque
+warnings.*(x): returns opaque
+"""

@@ -1,0 +1,184 @@
+"""What Python's own functions do to abstract values: iteration, containers, partial application."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from pytest_purestate._check.flow import keys
+from pytest_purestate._check.flow.values import (
+    NOTHING,
+    UNKNOWN,
+    Bound,
+    ClassValue,
+    Const,
+    Iter,
+    Part,
+    Partial,
+    Root,
+    Sym,
+    Tup,
+    Type,
+    Value,
+)
+
+if TYPE_CHECKING:
+    from pytest_purestate._check.flow.calls import Args
+    from pytest_purestate._check.flow.interpret import Interpreter
+
+__all__ = ["HANDLERS", "view"]
+
+
+def view(name: str, base: Value) -> Value:
+    """``items``, ``values`` or ``keys`` of a mapping, as something to loop over."""
+    return Iter(name, (base,))
+
+
+def _iterates(kind: str) -> Callable[[Interpreter, Args, int], Value]:
+    def handler(it: Interpreter, args: Args, ref: int) -> Value:
+        parts = [value for value, _ in args.pos]
+        if kind == "enumerate" and "start" in args.kw:
+            parts.append(args.kw["start"][0])
+        return Iter(kind, tuple(parts))
+
+    return handler
+
+
+def _sequence(it: Interpreter, args: Args, ref: int) -> Value:
+    """``list(x)``, ``tuple(x)``: a new container of the same elements."""
+    if not args.pos:
+        sym = it.fresh(Type("list"), ref, "list")
+        it.state.heap[sym.child(("#", 0))] = Const(0)
+        return sym
+    value = args.pos[0][0]
+    if isinstance(value, Tup | Part | Iter):
+        return value
+    if isinstance(value, Sym) and it.typeof(value).kind in ("keys", "list", "tuple"):
+        return it.fresh(Type("list"), ref, "list", value) if it.typeof(value).kind == "list" else value
+    return it.fresh(Type("list"), ref, "list")
+
+
+def _dict(it: Interpreter, args: Args, ref: int) -> Value:
+    base = args.pos[0][0] if args.pos else None
+    sym = it.fresh(Type("dict"), ref, "dict", base if isinstance(base, Sym) else None)
+    for name, (value, _) in args.kw.items():
+        it.state.heap[sym.child(("[", name))] = value
+    return sym
+
+
+def _next(it: Interpreter, args: Args, ref: int) -> Value:
+    if not args.pos:
+        return NOTHING
+    value = args.pos[0][0]
+    if isinstance(value, Sym):
+        type_ = it.typeof(value)
+        if type_.kind == "stream":
+            return it.fresh(Type("key"), ref, "next")
+        if type_.cls is not None:
+            method = type_.cls.find("__next__")
+            if method is not None:
+                from pytest_purestate._check.flow.calls import call_value
+
+                return call_value(it, Bound(value, "__next__", method) if not isinstance(method, Partial) else method, [], (), ref, "next")  # type: ignore[arg-type]
+        if type_.kind == "keys":
+            # Each ``next`` takes an element nobody had before.
+            return it.fresh(Type("key"), ref, "next")
+    return it.fresh(UNKNOWN, ref, "next")
+
+
+def _iter(it: Interpreter, args: Args, ref: int) -> Value:
+    return args.pos[0][0] if args.pos else NOTHING
+
+
+def _partial(it: Interpreter, args: Args, ref: int) -> Value:
+    if not args.pos:
+        return NOTHING
+    func = args.pos[0][0]
+    return Partial(
+        func,
+        tuple(value for value, _ in args.pos[1:]),
+        tuple((name, value) for name, (value, _) in args.kw.items() if name != "**"),
+    )
+
+
+def _getattr(it: Interpreter, args: Args, ref: int) -> Value:
+    if len(args.pos) > 1 and isinstance(args.pos[1][0], Const) and isinstance(args.pos[1][0].value, str):
+        return it.getattr(args.pos[0][0], args.pos[1][0].value, ref)
+    return Sym(Root("local"))
+
+
+def _setattr(it: Interpreter, args: Args, ref: int) -> Value:
+    if len(args.pos) == 3:
+        base, name, value = (entry[0] for entry in args.pos)
+        if isinstance(base, Sym) and isinstance(name, Const) and isinstance(name.value, str):
+            it.state.heap[base.child((".", name.value))] = value
+    return NOTHING
+
+
+def _super(it: Interpreter, args: Args, ref: int) -> Value:
+    function = it.frame.function
+    if function is not None and function.owner is not None and function.params:
+        held = it.state.env.get(function.params[0].name)
+        info = it.class_of(function.owner)
+        if isinstance(held, Sym) and info is not None:
+            return _SuperProxy.make(it, info, held, ref)
+    return it.fresh(UNKNOWN, ref)
+
+
+class _SuperProxy:
+    """``super()``: the same object, seen as an instance of the class's bases."""
+
+    @staticmethod
+    def make(it: Interpreter, value: ClassValue, held: Sym, ref: int) -> Value:
+        for base in value.info.bases:
+            if isinstance(base, ClassValue):
+                return it.fresh(Type("instance", base.info), ref, "super", held)
+        return it.fresh(UNKNOWN, ref, "super")
+
+
+def _type(it: Interpreter, args: Args, ref: int) -> Value:
+    """``type(self)``: the class again, so that ``type(self)(...)`` makes an instance."""
+    if len(args.pos) == 1:
+        type_ = it.typeof(args.pos[0][0])
+        if type_.cls is not None:
+            return ClassValue(type_.cls)
+    return it.fresh(UNKNOWN, ref)
+
+
+def _sorted(it: Interpreter, args: Args, ref: int) -> Value:
+    return it.fresh(Type("list"), ref, "sorted")
+
+
+def _copy(it: Interpreter, args: Args, ref: int) -> Value:
+    value = args.pos[0][0] if args.pos else NOTHING
+    return it.fresh(it.typeof(value), ref, "new:copy", value if isinstance(value, Sym) else None)
+
+
+def _deepcopy(it: Interpreter, args: Args, ref: int) -> Value:
+    value = args.pos[0][0] if args.pos else NOTHING
+    if keys.is_key(it, value):
+        return value
+    return it.fresh(it.typeof(value), ref, "new:deepcopy")
+
+
+HANDLERS: dict[str, Callable[[Interpreter, Args, int], Value]] = {
+    "builtins.zip": _iterates("zip"),
+    "builtins.enumerate": _iterates("enumerate"),
+    "builtins.range": _iterates("range"),
+    "builtins.reversed": _iterates("reversed"),
+    "builtins.map": _iterates("map"),
+    "builtins.list": _sequence,
+    "builtins.tuple": _sequence,
+    "builtins.dict": _dict,
+    "builtins.next": _next,
+    "builtins.iter": _iter,
+    "builtins.getattr": _getattr,
+    "builtins.setattr": _setattr,
+    "builtins.super": _super,
+    "builtins.type": _type,
+    "builtins.sorted": _sorted,
+    "functools.partial": _partial,
+    "jax.tree_util.Partial": _partial,
+    "copy.copy": _copy,
+    "copy.deepcopy": _deepcopy,
+}

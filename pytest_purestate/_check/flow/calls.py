@@ -1,0 +1,842 @@
+"""Calls: who is called, what that does to keys, state and the world, and what comes back.
+
+A callee is, in this order: a function or class of the project (its summary is replayed), a function
+described in ``apis`` (its signature is), a part of Python itself (``builtin.py``), or unknown. An
+unknown callee that is handed a key is taken to spend it, with less confidence.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pytest_purestate._check import ir
+from pytest_purestate._check.apis import Signature, find, find_method
+from pytest_purestate._check.flow import builtin, edits, keys
+from pytest_purestate._check.flow.classes import family_of
+from pytest_purestate._check.flow.facts import Dropped, Effect, Mutation, Trace
+from pytest_purestate._check.flow.state import merge, merge_values
+from pytest_purestate._check.flow.summary import Substitution, Summary
+from pytest_purestate._check.flow.values import (
+    NOTHING,
+    UNKNOWN,
+    Bound,
+    Choice,
+    ClassValue,
+    Const,
+    Ext,
+    Func,
+    Guards,
+    Partial,
+    Root,
+    Sym,
+    Tup,
+    Type,
+    Use,
+    Value,
+    Wrapped,
+)
+from pytest_purestate._check.model import Confidence
+
+if TYPE_CHECKING:
+    from pytest_purestate._check.flow.interpret import Interpreter
+
+__all__ = ["Args", "bind_method", "call", "call_value", "decorate", "statement_call"]
+
+_unique = itertools.count(1)
+_REPLAY = re.compile(r"assert|allclose|array_equal|isclose|equal$|chex\.")
+_CALLABLE = (Func, Wrapped, Partial, Bound, ClassValue, Ext)
+_NOT_UPDATES = frozenset("hour minute second microsecond tzinfo day month year fold inplace regex value to_replace count".split())
+_DRY = frozenset(("lower", "trace", "eval_shape", "clear_cache", "_cache_size"))
+
+
+@dataclass(slots=True)
+class Args:
+    """Evaluated arguments with the refs of their expressions."""
+
+    pos: list[tuple[Value, int]] = field(default_factory=list)
+    kw: dict[str, tuple[Value, int]] = field(default_factory=dict)
+    star: bool = False
+
+    def named(self, params: Sequence[str], name: str) -> tuple[Value, int] | None:
+        if name in self.kw:
+            return self.kw[name]
+        if name in params:
+            at = list(params).index(name)
+            if at < len(self.pos):
+                return self.pos[at]
+        return None
+
+    def every(self) -> list[tuple[Value, int]]:
+        return [*self.pos, *self.kw.values()]
+
+    def behind(self, value: Value, ref: int) -> Args:
+        return Args([(value, ref), *self.pos], self.kw, self.star)
+
+
+# --- entry points --------------------------------------------------------------------------
+
+
+def call(it: Interpreter, node: ir.Call) -> Value:
+    frame = it.frame
+    frame.steps += 1
+    func = node.func
+    if isinstance(func, ir.GetAttr):
+        base = it.eval(func.base, moved=False)
+        name = func.name
+        args = _arguments(it, node, name)
+        if frame.state is None:
+            return NOTHING
+        return _call_method(it, base, name, args, node.ref, func)
+    callee = it.eval(func)
+    name = func.id if isinstance(func, ir.Name) else ""
+    args = _arguments(it, node, name)
+    if frame.state is None:
+        return NOTHING
+    return _call(it, callee, args, node.ref, name)
+
+
+def _arguments(it: Interpreter, node: ir.Call, name: str) -> Args:
+    frame = it.frame
+    outer = frame.replay
+    if not outer and _REPLAY.search(name):
+        frame.replay = next(_unique)
+    args = Args()
+    moved = name not in ("setattr", "delattr")
+    for arg in node.args:
+        value = it.eval(arg.value, moved)
+        if arg.star == "*":
+            if isinstance(value, Tup):
+                args.pos.extend((item, arg.value.ref) for item in value.items)
+            else:
+                args.star = True
+                args.pos.append((value, arg.value.ref))
+        elif arg.star == "**":
+            args.kw.setdefault("**", (value, arg.value.ref))
+        elif arg.name is not None:
+            args.kw[arg.name] = (value, arg.value.ref)
+        else:
+            args.pos.append((value, arg.value.ref))
+    frame.replay = outer
+    return args
+
+
+def call_value(
+    it: Interpreter, callee: Value, pos: Sequence[Value], kw: Sequence[tuple[str, Value]], ref: int, verb: str
+) -> Value:
+    """Call a value with values, as a transform or ``map`` does; ``ref`` stands for every argument."""
+    args = Args([(value, ref) for value in pos], {name: (value, ref) for name, value in kw})
+    return _call(it, callee, args, ref, verb)
+
+
+def _call(it: Interpreter, callee: Value, args: Args, ref: int, verb: str) -> Value:
+    if isinstance(callee, Ext):
+        return _call_library(it, callee, args, ref, verb)
+    if isinstance(callee, Func):
+        return _call_function(it, callee, args, ref)
+    if isinstance(callee, Bound):
+        if callee.func is not None:
+            return _call_function(it, callee.func, args.behind(callee.receiver, ref), ref)
+        return _call_method(it, callee.receiver, callee.name, args, ref, None)
+    if isinstance(callee, Partial):
+        merged = Args([*((value, ref) for value in callee.args), *args.pos], {}, args.star)
+        merged.kw = {**{name: (value, ref) for name, value in callee.kwargs}, **args.kw}
+        return _call(it, callee.func, merged, ref, verb)
+    if isinstance(callee, Wrapped):
+        return _call_wrapped(it, callee, args, ref, verb)
+    if isinstance(callee, ClassValue):
+        return _instantiate(it, callee, args, ref)
+    if isinstance(callee, Choice):
+        return _either(it, [(option, guards) for option, guards in callee.options], lambda option: _call(it, option, args, ref, verb))
+    if isinstance(callee, Sym):
+        type_ = it.typeof(callee)
+        if type_.cls is not None:
+            method = type_.cls.find("__call__")
+            if isinstance(method, Func):
+                return _call_function(it, method, args.behind(callee, ref), ref)
+            if isinstance(method, Wrapped | Partial):
+                return _call(it, method, args.behind(callee, ref), ref, verb)
+        if type_.kind:
+            kind = "module" if family_of(type_) == "linen" else type_.kind
+            signature = find_method(kind, "__call__")
+            if signature is not None:
+                return _apply_signature(it, signature, callee, args, ref, verb or "call")
+    return _unknown(it, args, ref, verb or "call")
+
+
+def _either(it: Interpreter, options: Sequence[tuple[Value, Guards]], run: Callable[[Value], Value]) -> Value:
+    """Run for each option on a path of its own and join."""
+    frame = it.frame
+    base = it.state
+    states, results = [], []
+    mark = ("either", next(_unique))
+    for number, (option, guards) in enumerate(options[:4]):
+        frame.state = base.fork({mark: number, **guards})
+        value = run(option)
+        if frame.state is not None:
+            results.append((value, {mark: number, **guards}))
+        states.append(frame.state)
+    frame.state = merge(states)
+    if frame.state is None:
+        frame.state = base
+    return merge_values(results) or NOTHING
+
+
+# --- functions and classes of the project --------------------------------------------------
+
+
+def bind_method(it: Interpreter, base: Value, name: str, member: Func, ref: int) -> Value:
+    """What ``base.name`` is, for a method of the project."""
+    if member.role == "property":
+        return _call_function(it, member, Args([(base, ref)]), ref)
+    if member.role == "static":
+        return member
+    return Bound(base, name, member)
+
+
+def decorate(it: Interpreter, decorator: Value, value: Value, node: ir.Expr) -> Value:
+    """The value a decorator makes; what we cannot follow is taken to keep the signature."""
+    if isinstance(decorator, Ext) and isinstance(value, Func):
+        role = {
+            "builtins.staticmethod": "static",
+            "builtins.classmethod": "class",
+            "builtins.property": "property",
+            "functools.cached_property": "property",
+        }.get(decorator.name)
+        if role is not None:
+            return Func(value.function, value.context, value.frame, value.captured, role)
+    if not isinstance(decorator, _CALLABLE):
+        return value
+    if isinstance(decorator, Ext) and it.resolved(decorator) is decorator and find(decorator.name) is None:
+        return value
+    result = call_value(it, decorator, [value], (), node.ref, "decorator")
+    return result if isinstance(result, Wrapped) else value
+
+
+def _bind(it: Interpreter, summary: Summary, func: Func, args: Args) -> tuple[dict[Root, Value], dict[Root, int]]:
+    """Parameter objects to argument values, and to the refs of the arguments."""
+    known: dict[Root, Value] = {}
+    refs: dict[Root, int] = {}
+    rest = list(args.pos)
+    names = set(args.kw)
+    for param, sym in summary.params:
+        given: tuple[Value, int] | None = None
+        if param.kind == "*":
+            given = (Tup(tuple(value for value, _ in rest)), rest[0][1]) if rest else (Tup(()), -1)
+            rest = []
+        elif param.kind == "**":
+            continue
+        elif param.name in args.kw and param.kind != "/":
+            given = args.kw[param.name]
+            names.discard(param.name)
+        elif rest and param.kind != "k":
+            given = rest.pop(0)
+        if given is not None:
+            known[sym.root], refs[sym.root] = given
+        elif isinstance(param.default, ir.Const) and not args.star and "**" not in args.kw:
+            known[sym.root] = Const(param.default.value)
+        else:
+            known[sym.root] = Sym(Root("local", sym.root.type, param.name))
+    return known, refs
+
+
+def _call_function(it: Interpreter, func: Func, args: Args, ref: int) -> Value:
+    owner = func.context.interpreter
+    frame = it.frame
+    if func.context is it.context:
+        frame.facts.calls.setdefault(ref, func.function)
+    summary = owner.summary(func) if owner is not None else None
+    if owner is not None and owner is not it:
+        it.frame = frame
+    if summary is None:
+        return it.fresh(UNKNOWN, ref)
+    known, refs = _bind(it, summary, func, args)
+    for name, place in summary.free.items():
+        known.setdefault(place.root, _captured(it, func, name, place))
+    swap = Substitution(known, it.step)
+    _replay_uses(it, summary, swap, refs, ref)
+    _replay_edits(it, summary, swap, refs, ref, func)
+    for place, value in summary.stores:
+        target = swap.value(place)
+        moved = swap.value(value)
+        if isinstance(place, Sym) and not place.path:
+            _rebind(it, func, place, moved)
+        elif isinstance(target, Sym) and target.path:
+            it.state.heap[target] = moved
+    result = swap.value(summary.result)
+    for place, value in summary.heap.items():
+        target = swap.value(Sym(place.root))
+        if isinstance(target, Sym):
+            it.state.heap[Sym(target.root, (*target.path, *place.path))] = swap.value(value)
+    for root, entries in summary.spent.items():
+        target = swap.value(Sym(root))
+        if isinstance(target, Sym):
+            moved_uses = tuple((path, _outside(it, use, ref)) for path, use in entries)
+            it.state.spent[target.root] = it.state.spent.get(target.root, ()) + moved_uses
+    return result
+
+
+def _captured(it: Interpreter, func: Func, name: str, place: Sym) -> Value:
+    """What a captured variable of the callee is, seen from here."""
+    if func.captured is not None and name in func.captured:
+        return func.captured[name]
+    if func.context is not it.context:
+        return place
+    owner = place.root.owner
+    frame = it.frame
+    if owner is it.context:  # a module variable
+        if frame.function is None:
+            return it.state.env.get(name, place)
+        frame.free.setdefault(name, place)
+        return place if name not in frame.declared else it.state.env.get(name, place)
+    if frame.function is owner:
+        return it.state.env.get(name, place)
+    if frame.function is not None and name not in frame.function.bound and _inside(frame.function, owner):
+        return it.outer(name, frame)
+    return place
+
+
+def _inside(function: ir.Function | None, owner: object) -> bool:
+    while function is not None:
+        if function is owner:
+            return True
+        function = function.parent
+    return False
+
+
+def _rebind(it: Interpreter, func: Func, place: Sym, value: Value) -> None:
+    """A global or nonlocal variable that the callee re-bound."""
+    frame, name = it.frame, place.root.name
+    if frame.function is place.root.owner or (frame.function is None and place.root.owner is it.context):
+        it.state.env[name] = value
+    elif func.context is it.context:
+        it.state.heap[place] = value
+
+
+def _outside(it: Interpreter, use: Use, ref: int) -> Use:
+    """A use inside a callee as its caller sees it."""
+    return Use(
+        it.context, ref, ref, use.verb, "call", use.strong, it.state.path, it.frame.passes, use, True,
+        it.frame.replay, use.param,
+    )  # fmt: skip
+
+
+def _replay_uses(it: Interpreter, summary: Summary, swap: Substitution, refs: dict[Root, int], ref: int) -> None:
+    """Spend what the callee spends: one use a place, however often the callee's paths do."""
+    grouped: dict[Sym, list[tuple[Use, dict[object, object], bool]]] = {}
+    for place, use in summary.uses:
+        possible, guards, dropped = swap.feasible(use.guards)
+        if possible:
+            grouped.setdefault(place, []).append((use, guards, dropped or use.maybe))
+    for place, uses in grouped.items():
+        target = swap.value(place)
+        sure = [entry for entry in uses if not entry[1] and not entry[2]]
+        inner, guards, maybe = sure[0] if sure else uses[0]
+        if len(uses) > 1 and not sure:
+            guards, maybe = {}, True
+        strong = any(use.strong for use, _, _ in uses)
+        keys.spend(
+            it, target, refs.get(place.root, ref), ref, summary.function.name, "call", strong,
+            inner=inner, maybe=maybe, guards=guards, param=place.root.name,
+        )  # fmt: skip
+
+
+def _replay_edits(
+    it: Interpreter, summary: Summary, swap: Substitution, refs: dict[Root, int], ref: int, func: Func
+) -> None:
+    facts = it.frame.facts
+    for mutation in summary.mutations:
+        place = swap.value(mutation.place)
+        if not isinstance(place, Sym):
+            continue
+        seen = edits.visible_to(place)
+        key = (ref, f"{mutation.how}:{mutation.ref}")
+        if key not in facts.mutations:
+            target = refs.get(mutation.place.root, ref)
+            type_ = it.typeof(place)
+            if mutation.through is None or type_.kind:
+                type_ = type_ if type_.kind else mutation.type
+            evidence = Confidence.HIGH if type_.kind == "state" and type_.certain else mutation.evidence
+            facts.mutations[key] = Mutation(
+                it.context, ref, target, place, type_, mutation.how, seen, mutation.op, mutation.value, mutation, evidence
+            )
+    if func.context is not it.context:
+        for effect in summary.effects:
+            facts.effects.setdefault(ref, Effect(effect.context, ref, effect.kind, f"{summary.function.name}:{effect.what}"))
+
+
+def _instantiate(it: Interpreter, value: ClassValue, args: Args, ref: int) -> Value:
+    info = value.info
+    function = it.frame.function
+    own = function is not None and function.owner is info.cls
+    sym = it.fresh(Type("instance", info), ref, f"new:{info.name}" if own else info.name)
+    init = info.find("__init__")
+    if isinstance(init, Func):
+        _call_function(it, init, args.behind(sym, ref), ref)
+        return sym
+    fields = [field for field in info.fields().values()]
+    for field_, given in zip(fields, args.pos, strict=False):
+        it.state.heap[sym.child((".", field_.name))] = given[0]
+    for name, given in args.kw.items():
+        it.state.heap[sym.child((".", name))] = given[0]
+    if not args.star:
+        for field_ in fields[len(args.pos) :]:
+            if field_.name not in args.kw and isinstance(field_.default, Const):
+                it.state.heap[sym.child((".", field_.name))] = field_.default
+    if info.family[0] == "namedtuple":
+        sym.root.size = len(fields)
+        for position, field_ in enumerate(fields):
+            held = it.state.heap.get(sym.child((".", field_.name)))
+            if held is not None:
+                it.state.heap[sym.child(("[", position))] = held
+    after = info.find("__post_init__")
+    if isinstance(after, Func):
+        _call_function(it, after, Args([(sym, ref)]), ref)
+    return sym
+
+
+# --- transforms ----------------------------------------------------------------------------
+
+
+def mark_traced(it: Interpreter, value: Value, signature: Signature, ref: int) -> None:
+    """Note that a function of this module is traced, through partial, bound methods and other transforms."""
+    while True:
+        if isinstance(value, Partial | Wrapped):
+            value = value.func
+        elif isinstance(value, Bound) and value.func is not None:
+            value = value.func
+        elif isinstance(value, Choice):
+            for option, _ in value.options:
+                mark_traced(it, option, signature, ref)
+            return
+        else:
+            break
+    if isinstance(value, ClassValue):
+        value = value.info.find("__call__") or NOTHING
+    if isinstance(value, Func) and value.context is it.context:
+        trace = Trace(signature.name, signature.mode, ref, it.context)
+        it.context.facts.traced.setdefault(value.function, trace)
+
+
+def _call_wrapped(it: Interpreter, callee: Wrapped, args: Args, ref: int, verb: str) -> Value:
+    if callee.mode == "shape":
+        return it.fresh(UNKNOWN, ref)
+    result = _call(it, callee.func, args, ref, verb)
+    options = dict(callee.options)
+    if callee.mode == "grad":
+        aux = options.get("has_aux") == Const(True)
+        grads = it.fresh(Type("state"), ref, "grad")
+        if callee.api.endswith("value_and_grad"):
+            return Tup((result, grads))
+        if callee.api.endswith(("grad", "jacfwd", "jacrev", "jacobian", "hessian")):
+            if aux:
+                return Tup((grads, it.step(result, ("[", 1))))
+            if callee.api.endswith("grad"):
+                return grads
+            return it.fresh(Type("array"), ref, "jacobian")
+    if callee.mode == "memo":
+        for leaf in [result] if not isinstance(result, Tup) else result.items:
+            if isinstance(leaf, Sym) and leaf.root.kind == "local":
+                leaf.root.memo = True
+    return result
+
+
+def _run(it: Interpreter, signature: Signature, functions: list[Value], args: Args, ref: int) -> Value:
+    """Call callbacks the way the transform does."""
+    mode = signature.mode
+    for function in functions:
+        if mode not in ("shape", "tree", "call"):
+            mark_traced(it, function, signature, ref)
+    if mode == "shape":
+        return it.fresh(UNKNOWN, ref)
+    known = [function for function in functions if _followable(it, function)]
+    if not known:
+        rest = [entry for entry in args.every() if not any(entry[0] is function for function in functions)]
+        return _unknown(it, Args(rest), ref, signature.name.rpartition(".")[2])
+    params = signature.params
+    if mode == "scan":
+        return _run_scan(it, known[0], args, params, ref)
+    if mode == "fori":
+        start = args.named(params, "init_val")
+        lower = args.named(params, "lower")
+        carry = start[0] if start is not None else NOTHING
+        return _repeat(
+            it,
+            carry,
+            lambda value, turn: call_value(
+                it, known[0], [it._offset(lower[0] if lower else NOTHING, turn), value], (), ref, "body"
+            ),
+        )
+    if mode == "while":
+        start = args.named(params, "init_val")
+        carry = start[0] if start is not None else NOTHING
+        test, body = functions[0], functions[-1]
+
+        def turn(value: Value, _: int) -> Value:
+            call_value(it, test, [value], (), ref, "cond_fun")
+            return call_value(it, body, [value], (), ref, "body_fun")
+
+        return _repeat(it, carry, turn)
+    if mode in ("map", "tree"):
+        trees = [value for value, _ in args.pos if value not in functions]
+        results: list[Value] = []
+        _repeat(
+            it,
+            NOTHING,
+            lambda value, turn: results.append(
+                call_value(it, known[0], [it.element(tree, turn) if mode == "map" else Sym(Root("local")) for tree in trees], (), ref, "f")
+            )
+            or NOTHING,
+        )
+        return it.fresh(Type("state") if mode == "tree" else UNKNOWN, ref)
+    operands = [entry for entry in args.pos[len(signature.callbacks) + 1 :]]
+    if mode == "cond":
+        if "operand" in args.kw:
+            operands.append(args.kw["operand"])
+        return _either(
+            it,
+            [(function, {}) for function in functions],
+            lambda option: _call(it, option, Args(list(operands)), ref, "branch"),
+        )
+    return _call(it, known[0], Args(args.pos[1:], {}), ref, "f")
+
+
+def _followable(it: Interpreter, function: Value) -> bool:
+    if isinstance(function, Ext):
+        return it.resolved(function) is not function or find(function.name) is not None
+    return isinstance(function, _CALLABLE)
+
+
+def _repeat(it: Interpreter, carry: Value, turn: Callable[[Value, int], Value]) -> Value:
+    """A loop over a carried value; what comes out is the carry after the last pass."""
+    held = [carry]
+
+    def body() -> None:
+        held[0] = turn(held[0], it.frame.passes[-1][1])
+
+    it.loop(lambda number: True, body, None)
+    it._join_breaks()
+    if it.frame.state is None:
+        it.frame.state = it.frame.last
+    return held[0]
+
+
+def _run_scan(it: Interpreter, function: Value, args: Args, params: Sequence[str], ref: int) -> Value:
+    start = args.named(params, "init")
+    xs = args.named(params, "xs")
+    carry = start[0] if start is not None else NOTHING
+
+    def turn(value: Value, number: int) -> Value:
+        element = it.element(xs[0], number) if xs is not None and xs[0] != NOTHING else Sym(Root("local"))
+        return it.step(call_value(it, function, [value, element], (), ref, "body"), ("[", 0))
+
+    last = _repeat(it, carry, turn)
+    return Tup((last, it.fresh(UNKNOWN, ref, "scan")))
+
+
+# --- library functions ---------------------------------------------------------------------
+
+
+def _call_library(it: Interpreter, callee: Ext, args: Args, ref: int, verb: str) -> Value:
+    resolved = it.resolved(callee)
+    if resolved is not callee and not isinstance(resolved, Ext):
+        return _call(it, resolved, args, ref, verb)
+    name = resolved.name if isinstance(resolved, Ext) else callee.name
+    handler = builtin.HANDLERS.get(name)
+    if handler is not None:
+        return handler(it, args, ref)
+    short = name.rpartition(".")[2]
+    signature = find(name)
+    if signature is not None:
+        return _apply_signature(it, signature, None, args, ref, short, name)
+    return _unknown(it, args, ref, verb or short, name)
+
+
+def _call_method(it: Interpreter, base: Value, name: str, args: Args, ref: int, node: ir.GetAttr | None) -> Value:
+    base_ref = node.base.ref if node is not None else ref
+    if isinstance(base, Ext):
+        resolved = it.resolved(base)
+        if resolved is not base and not isinstance(resolved, Ext):
+            return _call_method(it, resolved, name, args, ref, node)
+        return _call_library(it, Ext(f"{base.name}.{name}"), args, ref, name)
+    if isinstance(base, Choice):
+        return _either(
+            it, list(base.options), lambda option: _call_method(it, option, name, args, ref, node)
+        )
+    if isinstance(base, ClassValue):
+        return _call_class_member(it, base, name, args, ref)
+    if isinstance(base, Func | Wrapped | Partial | Bound):
+        if name in _DRY:
+            return it.fresh(UNKNOWN, ref)
+        if isinstance(base, Bound) and base.name == "at":
+            return it.fresh(UNKNOWN, ref)
+        return _unknown(it, args, ref, name)
+    if isinstance(base, Tup | Const):
+        return it.fresh(Type("str") if isinstance(base, Const) and isinstance(base.value, str) else UNKNOWN, ref)
+    if not isinstance(base, Sym):
+        return _unknown(it, args, ref, name)
+    place = Sym(base.root, (*base.path, (".", name)))
+    held = it.read(place)
+    if held is not place and isinstance(held, (*_CALLABLE, Choice)):
+        return _call(it, held, args, ref, name)
+    type_ = it.typeof(base)
+    if type_.cls is not None:
+        member = type_.cls.find(name)
+        if isinstance(member, Func):
+            bound = bind_method(it, base, name, member, ref)
+            if isinstance(bound, Bound):
+                return _call_function(it, member, args.behind(base, base_ref), ref)
+            return _call(it, bound, args, ref, name)
+        if isinstance(member, Wrapped | Partial):
+            return _call(it, member, args.behind(base, base_ref), ref, name)
+        field_ = type_.cls.fields().get(name)
+        if field_ is not None and field_.type.cls is not None:
+            return _call(it, held, args, ref, name)
+    if held is not place and isinstance(held, Sym) and it.typeof(held).kind:
+        return _call(it, held, args, ref, name)
+    if _is_at_update(base):
+        it.frame.facts.dropped.pop(ref, None)
+        _note_pure(it, ref, "at", "", type_, Confidence.HIGH)
+        return it.fresh(Type("array", certain=True), ref, f".at[].{name}")
+    kind = _method_kind(type_)
+    if kind in ("list", "dict", "set", "", "tuple", "state", "instance") and name in edits.MUTATORS:
+        return _mutator(it, base, name, args, ref, base_ref, node)
+    signature = find_method(kind, name)
+    if signature is not None and (kind != "" or signature.name.startswith("@*")):
+        return _apply_signature(it, signature, base, args, ref, name)
+    if name in ("replace", "_replace") and args.kw and not args.pos and not (set(args.kw) & _NOT_UPDATES):
+        sure = Confidence.HIGH if kind == "state" else Confidence.MEDIUM
+        _note_pure(it, ref, "replace", "", type_, sure)
+        return _copied(it, base, type_, args, ref, "new:replace")
+    if kind == "dict" or name in ("items", "values", "keys"):
+        if name in ("items", "values", "keys") and not args.pos:
+            return builtin.view(name, base)
+        if name in ("get", "copy") and kind in ("dict", "", "state"):
+            if name == "copy":
+                return it.fresh(type_ if type_.kind else UNKNOWN, ref, "new:copy", base)
+            if args.pos:
+                return it.step(base, ("[", it.as_index(args.pos[0][0])))
+    if name == "apply" or "rngs" in args.kw:
+        rngs = args.kw.get("rngs")
+        if rngs is not None:
+            keys.spend(it, rngs[0], rngs[1], ref, name, "apply", True)
+            args = Args(args.pos, {k: v for k, v in args.kw.items() if k != "rngs"}, args.star)
+            _state_like(it, args.pos[:1])
+    return _unknown(it, args, ref, name)
+
+
+def _method_kind(type_: Type) -> str:
+    family = family_of(type_) if type_.kind == "instance" else ""
+    if family == "linen":
+        return "module"
+    if family == "struct":
+        return "state"
+    if family == "namedtuple":
+        return "state"
+    return type_.kind
+
+
+def _is_at_update(base: Sym) -> bool:
+    return len(base.path) >= 2 and any(
+        step == (".", "at") and following[0] == "[" for step, following in itertools.pairwise(base.path)
+    )
+
+
+def _call_class_member(it: Interpreter, base: ClassValue, name: str, args: Args, ref: int) -> Value:
+    member = base.info.find(name)
+    if isinstance(member, Func):
+        if member.role == "class":
+            return _call_function(it, member, args.behind(base, ref), ref)
+        return _call_function(it, member, args, ref)
+    if isinstance(member, Wrapped | Partial):
+        return _call(it, member, args, ref, name)
+    if name == "create" and base.info.family[0] == "struct":
+        return _created(it, Type("instance", base.info), args, ref)
+    if name == "partial":  # haiku and eqx-like ``Class.partial``
+        return Partial(base, tuple(value for value, _ in args.pos), tuple((k, v[0]) for k, v in args.kw.items()))
+    return _unknown(it, args, ref, name)
+
+
+def _created(it: Interpreter, type_: Type, args: Args, ref: int) -> Sym:
+    sym = it.fresh(type_, ref, "create")
+    for name, (value, _) in args.kw.items():
+        it.state.heap[sym.child((".", name))] = value
+    return sym
+
+
+def _mutator(
+    it: Interpreter, base: Sym, name: str, args: Args, ref: int, base_ref: int, node: ir.GetAttr | None
+) -> Value:
+    """``append``, ``update``, ... on a container: what goes in is moved, not spent."""
+    # ``metrics.update(...)`` on an unknown object may be anything; only containers are edited by it.
+    edits.mutate(it, base, node.base if node is not None else None, ref, base_ref, name)
+    heap = it.state.heap
+    if name == "append" and args.pos:
+        size = edits.append_length(it, base)
+        if size is not None:
+            heap[base.child(("[", size))] = args.pos[0][0]
+            heap[base.child(("#", 0))] = Const(size + 1)
+        else:
+            heap[base.child(("[", Sym(Root("local"))))] = args.pos[0][0]
+    elif name == "pop":
+        index = it.as_index(args.pos[0][0]) if args.pos else Sym(Root("local"))
+        return it.step(base, ("[", index))
+    elif name == "setdefault" and len(args.pos) > 1:
+        return it.step(base, ("[", it.as_index(args.pos[0][0])))
+    elif name == "update" and it.typeof(base).kind in ("", "instance"):
+        _unknown(it, args, ref, name)
+    elif name == "update":
+        for key, (value, _) in args.kw.items():
+            heap[base.child(("[", key))] = value
+    return it.fresh(UNKNOWN, ref)
+
+
+def _copied(it: Interpreter, base: Value, type_: Type, args: Args, ref: int, verb: str) -> Value:
+    """A shallow copy with the keyword arguments as new attributes."""
+    if not isinstance(base, Sym):
+        return it.fresh(type_, ref, verb)
+    copy = it.fresh(type_, ref, verb, base)
+    for name, (value, _) in args.kw.items():
+        it.state.heap[copy.child((".", name))] = value
+    return copy
+
+
+def _note_pure(it: Interpreter, ref: int, what: str, receiver: str, type_: Type, sure: Confidence) -> None:
+    it.frame.pure = (ref, what, receiver, type_, sure)
+
+
+def _state_like(it: Interpreter, entries: Sequence[tuple[Value, int]]) -> None:
+    for value, _ in entries:
+        if isinstance(value, Sym):
+            it.frame.facts.state_like.add(value.root)
+            for place, held in list(it.state.heap.items()):
+                if place.root is value.root and isinstance(held, Sym):
+                    it.frame.facts.state_like.add(held.root)
+
+
+def _apply_signature(
+    it: Interpreter, signature: Signature, receiver: Sym | None, args: Args, ref: int, verb: str, name: str = ""
+) -> Value:
+    params = signature.params
+    wanted = list(signature.consumes)
+    if signature.how in ("init", "apply") and "rngs" not in wanted:
+        wanted.append("rngs")
+    for param in wanted:
+        given = args.named(params, param)
+        if given is not None:
+            keys.spend(it, given[0], given[1], ref, verb, signature.how, True)
+    if signature.states:
+        _state_like(it, [entry for entry in (args.named(params, p) for p in signature.states) if entry is not None])
+    if signature.effect:
+        it.frame.facts.effects.setdefault(
+            ref, Effect(it.context, ref, signature.effect, name or verb, it.frame.statement)
+        )
+    if signature.callbacks:
+        value = _callbacks(it, signature, args, ref, verb)
+        if signature.wraps or signature.returns == ("opaque",):
+            return value
+    if signature.how == "split" or (signature.pure and signature.returns[0] == "key"):
+        _note_pure(it, ref, "split" if signature.how == "split" else "fold_in", "", UNKNOWN, Confidence.HIGH)
+    elif signature.pure and not signature.callbacks:
+        _note_pure(it, ref, verb, signature.name, it.typeof(receiver), Confidence.HIGH)
+    return _result(it, signature, receiver, args, ref, verb, name)
+
+
+def _callbacks(it: Interpreter, signature: Signature, args: Args, ref: int, verb: str) -> Value:
+    functions: list[Value] = []
+    for param in signature.callbacks:
+        given = args.named(signature.params, param)
+        if given is not None:
+            items = given[0].items if isinstance(given[0], Tup) else [given[0]]
+            if isinstance(given[0], Sym) and it.typeof(given[0]).kind in ("list", "tuple"):
+                items = [held for place, held in it.state.heap.items() if place.root is given[0].root and place.path[-1][0] == "["]
+            functions.extend(items)
+    options = tuple((key, value) for key, (value, _) in args.kw.items() if key not in signature.callbacks)
+    if signature.wraps:
+        if not functions:
+            # ``jax.jit(static_argnums=0)`` and ``@partial(jax.jit, ...)`` take the function later.
+            return Partial(Ext(signature.name), (), options)
+        if signature.mode not in ("shape", "memo"):
+            mark_traced(it, functions[0], signature, ref)
+        return Wrapped(functions[0], signature.mode, signature.name, options)
+    return _run(it, signature, functions, args, ref)
+
+
+def _result(
+    it: Interpreter, signature: Signature, receiver: Sym | None, args: Args, ref: int, verb: str, name: str
+) -> Value:
+    kinds = signature.returns
+    params = signature.params
+    if kinds[0] == "pair":
+        return Tup(tuple([it.fresh(Type(kind) if kind != "opaque" else UNKNOWN, ref, verb) for kind in kinds[1:]]))
+    kind = kinds[0]
+    if kind in ("same", "copy", "view"):
+        wanted = kinds[1] if len(kinds) > 1 else params[0]
+        given: tuple[Value, int] | None = (receiver, ref) if wanted == "self" and receiver is not None else args.named(params, wanted)
+        if given is None:
+            return it.fresh(UNKNOWN, ref, verb)
+        value = given[0]
+        if kind == "same":
+            if verb == "apply_gradients" and isinstance(value, Sym):
+                return it.fresh(it.typeof(value), ref, "new:apply_gradients")
+            return value
+        if kind == "view":
+            if keys.is_key(it, value):
+                return value
+            held = keys.keys_inside(it, value)
+            if held:
+                whole = it.fresh(Type("keys"), ref, verb)
+                for position, item in enumerate(held):
+                    it.state.heap[whole.child(("[", position))] = item
+                return whole
+            return it.fresh(Type("array"), ref, verb)
+        return _copied(it, value, it.typeof(value), args, ref, f"new:{verb}")
+    if kind == "keys":
+        fresh = it.fresh(Type("keys"), ref, verb)
+        count = args.named(params, "num")
+        if signature.how == "split":
+            if count is None:
+                fresh.root.size = 2
+            elif isinstance(count[0], Const) and isinstance(count[0].value, int):
+                fresh.root.size = count[0].value
+        return fresh
+    if kind == "none":
+        return NOTHING
+    if kind in ("opaque", "deep"):
+        return it.fresh(UNKNOWN, ref, verb if kind == "opaque" else f"new:{verb}")
+    if kind == "state" and name.endswith("TrainState.create"):
+        return _created(it, Type("instance", name="flax.training.train_state.TrainState"), args, ref)
+    fresh_name = name if kind in ("module", "dist", "transform") else ""
+    result = it.fresh(Type(kind, name=fresh_name), ref, f"new:{verb}" if signature.pure else verb)
+    if kind == "numpy" and args.pos and isinstance(args.pos[0][0], Sym):
+        result.root.base = args.pos[0][0]
+    return result
+
+
+def _unknown(it: Interpreter, args: Args, ref: int, verb: str, name: str = "") -> Value:
+    """Nothing is known of the callee: keys handed to it are taken to be spent, with less confidence."""
+    for value, at in args.every():
+        keys.spend(it, value, at, ref, verb, "unknown", False)
+    return it.fresh(UNKNOWN, ref, verb)
+
+
+# --- results thrown away -------------------------------------------------------------------
+
+
+def statement_call(it: Interpreter, node: ir.ExprStmt) -> None:
+    """A call as a statement: when all it does is return something, that is lost."""
+    frame = it.frame
+    frame.pure = None
+    assert isinstance(node.value, ir.Call)
+    it.eval(node.value)
+    noted = frame.pure
+    frame.pure = None
+    if noted is None or noted[0] != node.value.ref:
+        return
+    ref, what, receiver, type_, sure = noted
+    if what in ("split", "fold_in") and frame.replays:
+        return
+    frame.facts.dropped.setdefault(ref, Dropped(ref, node.ref, what, receiver, type_, sure))

@@ -1,0 +1,116 @@
+"""Classes of the project: bases, methods, fields, and what their family means for state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pytest_purestate._check import ir
+from pytest_purestate._check.apis.classes import base_family, decorator_family
+from pytest_purestate._check.flow.values import ClassValue, Const, Ext, Type, Value
+
+if TYPE_CHECKING:
+    from pytest_purestate._check.flow.project import ModuleContext
+
+__all__ = ["ClassInfo", "Field", "family_of", "is_frozen"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Field:
+    """An annotated class variable: a field of a dataclass or NamedTuple."""
+
+    name: str
+    type: Type
+    ref: int
+    default: Value | None
+
+
+@dataclass(slots=True, eq=False)
+class ClassInfo:
+    """A class definition with its bases evaluated. ``decorators`` are (dotted name, keyword options)."""
+
+    cls: ir.Class
+    context: ModuleContext
+    bases: tuple[Value, ...] = ()
+    decorators: tuple[tuple[str, dict[str, Value]], ...] = ()
+    namespace: dict[str, Value] = field(default_factory=dict)
+    own_fields: dict[str, Field] = field(default_factory=dict)
+    _family: tuple[str, bool] | None = None
+
+    @property
+    def name(self) -> str:
+        return self.cls.name
+
+    def lineage(self) -> tuple[ClassInfo, ...]:
+        """This class and its project bases, nearest first (cycles cannot trap it)."""
+        out: list[ClassInfo] = []
+        todo = [self]
+        while todo:
+            info = todo.pop(0)
+            if info not in out:
+                out.append(info)
+                todo.extend(base.info for base in info.bases if isinstance(base, ClassValue))
+        return tuple(out)
+
+    def find(self, name: str) -> Value | None:
+        """A method or class variable, as the method resolution order finds it."""
+        for info in self.lineage():
+            value = info.namespace.get(name)
+            if value is not None:
+                return value
+        return None
+
+    def library_bases(self) -> tuple[str, ...]:
+        return tuple(base.name for info in self.lineage() for base in info.bases if isinstance(base, Ext))
+
+    def fields(self) -> dict[str, Field]:
+        out: dict[str, Field] = {}
+        for info in reversed(self.lineage()):
+            out.update(info.own_fields)
+        return out
+
+    @property
+    def family(self) -> tuple[str, bool]:
+        """(family, frozen); ``("", False)`` for an ordinary class."""
+        if self._family is None:
+            self._family = ("", False)  # while it is being worked out
+            self._family = self._work_out()
+        return self._family
+
+    def _work_out(self) -> tuple[str, bool]:
+        for name, options in self.decorators:
+            known = decorator_family(name)
+            if known is not None:
+                family, frozen = known
+                given = options.get("frozen")
+                if isinstance(given, Const) and isinstance(given.value, bool):
+                    frozen = given.value
+                return family, frozen
+        for base in self.bases:
+            if isinstance(base, Ext):
+                known = base_family(base.name)
+                if known is not None:
+                    return known
+            elif isinstance(base, ClassValue):
+                inherited = base.info.family
+                if inherited[0]:
+                    return inherited
+        return "", False
+
+
+def family_of(type_: Type) -> str:
+    """The family of an instance: linen, equinox, struct, namedtuple, nnx, ... or empty."""
+    if type_.cls is not None:
+        return type_.cls.family[0]
+    known = base_family(type_.name) if type_.name else None
+    return known[0] if known else ""
+
+
+def is_frozen(type_: Type) -> bool:
+    """Whether attribute assignment on an instance of this type is wrong by its class."""
+    if type_.kind not in ("instance", "module"):
+        return False
+    if type_.cls is not None:
+        return type_.cls.family[1]
+    known = base_family(type_.name) if type_.name else None
+    return bool(known and known[1])

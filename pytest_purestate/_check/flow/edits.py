@@ -1,0 +1,140 @@
+"""Edits in place: what is stored where, and who can see it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_purestate._check import ir
+from pytest_purestate._check.flow.classes import family_of, is_frozen
+from pytest_purestate._check.flow.facts import Mutation
+from pytest_purestate._check.flow.values import Choice, Const, Range, Sym, Type, Value
+from pytest_purestate._check.model import Confidence
+
+if TYPE_CHECKING:
+    from pytest_purestate._check.flow.interpret import Interpreter
+
+__all__ = ["MUTATORS", "augment_name", "delete_item", "mutate", "store_attribute", "store_item", "visible_to"]
+
+MUTATORS = frozenset(
+    "append extend insert pop popitem update setdefault clear remove add discard sort reverse "
+    "difference_update intersection_update symmetric_difference_update appendleft popleft".split()
+)
+"""Methods by which Python's containers are edited in place."""
+
+
+def visible_to(place: Sym) -> str:
+    """Who sees an edit of the object at a place besides this function: caller, captured, memo or nobody."""
+    if place.root.kind == "param":
+        return "caller"
+    if place.root.kind == "free":
+        return "captured"
+    return "memo" if place.root.memo else ""
+
+
+def _through_frozen(it: Interpreter, node: ir.Expr) -> bool:
+    """Whether the way to the edited object leads through an attribute of a frozen instance."""
+    while isinstance(node, ir.GetAttr | ir.GetItem):
+        if isinstance(node, ir.GetAttr) and is_frozen(it.typeof(it.eval(node.base, moved=False))):
+            return True
+        node = node.base
+    return False
+
+
+def mutate(
+    it: Interpreter, base: Value, base_node: ir.Expr | None, ref: int, target: int, how: str, *, op: str = "", value: int = -1
+) -> None:
+    """Record an edit of the object ``base``."""
+    if isinstance(base, Choice):
+        for option, _ in base.options:
+            mutate(it, option, base_node, ref, target, how, op=op, value=value)
+        return
+    if not isinstance(base, Sym):
+        return
+    type_ = it.typeof(base)
+    seen = visible_to(base)
+    evidence = Confidence.LOW
+    if base_node is not None and how != "setattr" and _through_frozen(it, base_node):
+        seen, evidence = "frozen", Confidence.HIGH
+    elif seen == "memo":
+        evidence = Confidence.HIGH
+    elif type_.kind == "state":
+        evidence = Confidence.HIGH if type_.certain else Confidence.MEDIUM
+    fact = Mutation(it.context, ref, target, base, type_, how, seen, op, value, None, evidence)
+    key = (ref, how)
+    known = it.frame.facts.mutations.get(key)
+    if known is None or (not known.visible and seen) or known.evidence < evidence:
+        it.frame.facts.mutations[key] = fact
+
+
+def store_attribute(
+    it: Interpreter, base: Value, target: ir.GetAttr, value: Value, node: object
+) -> None:
+    """``base.name = value``."""
+    if isinstance(base, Sym):
+        place = Sym(base.root, (*base.path, (".", target.name)))
+        function = it.frame.function
+        if base.root.kind == "param" and function is not None and function.owner is not None:
+            it.frame.facts.edits_self = it.frame.facts.edits_self or base.root.name == function.params[0].name
+        it.state.heap[place] = value
+        if isinstance(value, Sym):
+            it.frame.moved.add(value.root)
+        value_ref = getattr(getattr(node, "value", None), "ref", -1)
+        op = node.op if isinstance(node, ir.AugAssign) else ""
+        statement = getattr(node, "ref", target.ref)
+        mutate(it, base, target.base, statement, target.ref, "setattr", op=op, value=value_ref)
+    elif isinstance(base, Choice):
+        for option, _ in base.options:
+            store_attribute(it, option, target, value, node)
+
+
+def store_item(
+    it: Interpreter, base: Value, index: tuple[object, ...], target: ir.GetItem, value: Value, node: object
+) -> None:
+    """``base[index] = value`` and ``base[index] op= value``."""
+    statement = getattr(node, "ref", target.ref)
+    value_ref = getattr(getattr(node, "value", None), "ref", -1)
+    op = node.op if isinstance(node, ir.AugAssign) else ""
+    if isinstance(value, Sym):
+        it.frame.moved.add(value.root)
+    if isinstance(base, Sym):
+        if len(index) == 1 and not isinstance(index[0], Range | type(...)):
+            it.state.heap[Sym(base.root, (*base.path, ("[", index[0])))] = value
+        mutate(it, base, target.base, statement, target.ref, "setitem", op=op, value=value_ref)
+    elif isinstance(base, Choice):
+        mutate(it, base, target.base, statement, target.ref, "setitem", op=op, value=value_ref)
+
+
+def delete_item(it: Interpreter, base: Value, index: tuple[object, ...], target: ir.GetItem, node: ir.Delete) -> None:
+    """``del base[index]``."""
+    if isinstance(base, Sym) and len(index) == 1 and not isinstance(index[0], Range):
+        it.state.heap.pop(Sym(base.root, (*base.path, ("[", index[0]))), None)
+    mutate(it, base, target.base, node.ref, target.ref, "delitem")
+
+
+def augment_name(it: Interpreter, old: Value, target: ir.Name, value: Value, node: ir.AugAssign) -> None:
+    """``x op= v``: rebinds for JAX arrays and numbers, edits in place for numpy arrays and lists."""
+    if not isinstance(old, Sym) or old.path or old.root.kind != "param":
+        return
+    if isinstance(value, Sym) and it.typeof(value).kind == "numpy" and value.root.base == old:
+        # numpy made the right side from this very value: it is a buffer that the caller still holds.
+        fact = Mutation(
+            it.context, node.ref, target.ref, old, Type("numpy"), "augmented", "caller", node.op, node.value.ref,
+            None, Confidence.MEDIUM,
+        )  # fmt: skip
+        it.frame.facts.mutations.setdefault((node.ref, "augmented"), fact)
+
+
+def is_plain_container(it: Interpreter, base: Value) -> bool:
+    """Whether a method of this value may be one of Python's own containers' methods."""
+    type_ = it.typeof(base)
+    if type_.kind in ("list", "dict", "set", "tuple", "", "state"):
+        return True
+    return type_.kind == "instance" and type_.cls is None and family_of(type_) == ""
+
+
+def append_length(it: Interpreter, base: Sym) -> int | None:
+    """How many items a list built here has, when that is known."""
+    held = it.state.heap.get(Sym(base.root, (*base.path, ("#", 0))))
+    if isinstance(held, Const) and isinstance(held.value, int):
+        return held.value
+    return None

@@ -1,0 +1,197 @@
+"""What the interpreter found out. Rules are short queries over these values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pytest_purestate._check import ir
+from pytest_purestate._check.flow.values import Root, Sym, Type, Use
+from pytest_purestate._check.model import Confidence, Edit, Label, Span
+
+if TYPE_CHECKING:
+    from pytest_purestate._check.flow.project import ModuleContext
+
+__all__ = [
+    "Dropped",
+    "Effect",
+    "FunctionFacts",
+    "ModuleFacts",
+    "Mutation",
+    "Reuse",
+    "Split",
+    "Successor",
+    "Swap",
+    "Trace",
+]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reuse:
+    """A key spent by ``second`` that ``first`` had spent already.
+
+    ``kind``: ``loop`` (the same expression in a later pass), ``parent`` (spent by a split before),
+    ``swapped`` (a sibling named ``instead`` lies unused) or ``plain``.
+    """
+
+    kind: str
+    first: Use
+    second: Use
+    place: Sym
+    confidence: Confidence
+    instead: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Split:
+    """``a, b = split(k)``: the statement, the names and element indices, the key that was split."""
+
+    ref: int
+    call: int
+    source: str
+    parent: Sym | None
+    names: tuple[tuple[str, int, int], ...]
+    place: Sym
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Swap:
+    """After ``split`` replaced ``carried``, it is spent while ``unused`` never is."""
+
+    split: Split
+    carried: str
+    unused: str
+    use: Use
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dropped:
+    """A call whose result is thrown away; ``what`` is split, fold_in, at, replace, apply_gradients, ..."""
+
+    ref: int
+    statement: int
+    what: str
+    receiver: str
+    type: Type
+    confidence: Confidence
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mutation:
+    """An edit in place. ``how``: setitem, delitem, setattr, augmented or the name of a method.
+
+    ``visible``: the caller, a captured scope or a frozen object sees it. ``through`` is the inner
+    mutation when a called function does it. ``array``: the edited value is a JAX array for certain.
+    """
+
+    context: ModuleContext
+    ref: int
+    target: int
+    place: Sym
+    type: Type
+    how: str
+    visible: str
+    op: str = ""
+    value: int = -1
+    through: Mutation | None = None
+    evidence: Confidence = Confidence.LOW
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Effect:
+    """Something a function does to the world outside. ``kind``: print, log, io, global, nonlocal, captured."""
+
+    context: ModuleContext
+    ref: int
+    kind: str
+    what: str
+    statement: int = -1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Successor:
+    """A new value made from an old one, bound to a local name and never used for anything."""
+
+    ref: int
+    name: str
+    verb: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trace:
+    """Why a function is traced: the transform, and where it was applied."""
+
+    api: str
+    mode: str
+    ref: int
+    context: ModuleContext
+
+
+@dataclass(slots=True, eq=False)
+class FunctionFacts:
+    """The facts of one function; ``function`` is None for the module's own body."""
+
+    function: ir.Function | None
+    reuses: dict[int, Reuse] = field(default_factory=dict)
+    splits: dict[int, Split] = field(default_factory=dict)
+    swaps: list[Swap] = field(default_factory=list)
+    dropped: dict[int, Dropped] = field(default_factory=dict)
+    mutations: dict[tuple[int, str], Mutation] = field(default_factory=dict)
+    effects: dict[int, Effect] = field(default_factory=dict)
+    successors: dict[int, Successor] = field(default_factory=dict)
+    calls: dict[int, ir.Function] = field(default_factory=dict)
+    returns_value: bool = False
+    edits_self: bool = False
+    state_like: set[Root] = field(default_factory=set)
+    arrayish: set[Root] = field(default_factory=set)
+
+
+@dataclass(slots=True, eq=False)
+class ModuleFacts:
+    """All facts of a module, with the way from refs to labels."""
+
+    context: ModuleContext
+    functions: list[FunctionFacts] = field(default_factory=list)
+    traced: dict[ir.Function, Trace] = field(default_factory=dict)
+    is_test: bool = False
+
+    @property
+    def path(self) -> str:
+        return self.context.lowered.source.path
+
+    @property
+    def fixable(self) -> bool:
+        """Whether fixes by span are sound here (the syntax tree prints back as the source)."""
+        return self.context.lowered.exact
+
+    def span(self, ref: int) -> Span:
+        return self.context.lowered.span(ref)
+
+    def text(self, ref: int) -> str:
+        return self.context.lowered.source.slice(self.span(ref))
+
+    def label(self, ref: int, text: str) -> Label:
+        return Label(self.span(ref), text, self.path)
+
+    def edit(self, ref: int, replacement: str) -> Edit:
+        return Edit(self.span(ref), replacement)
+
+    def traced_functions(self) -> Iterator[tuple[FunctionFacts, Trace]]:
+        """Every traced function: transformed, nested in one, or called from one in this module."""
+        by_function = {facts.function: facts for facts in self.functions if facts.function is not None}
+        why = dict(self.traced)
+        todo = list(why)
+        while todo:
+            function = todo.pop()
+            facts = by_function.get(function)
+            if facts is None:
+                continue
+            for called in facts.calls.values():
+                if called not in why:
+                    why[called] = why[function]
+                    todo.append(called)
+        for function, trace in why.items():
+            facts = by_function.get(function)
+            if facts is not None:
+                yield facts, trace

@@ -1,0 +1,310 @@
+"""Keys: spending them, noticing a second time, and what became of the children of a split."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from pytest_purestate._check import ir
+from pytest_purestate._check.flow.facts import Reuse, Split, Successor, Swap
+from pytest_purestate._check.flow.values import (
+    Choice,
+    Const,
+    Guards,
+    Iter,
+    Linear,
+    Part,
+    Range,
+    Sym,
+    Tup,
+    Type,
+    Use,
+    Value,
+    contradicts,
+    overlap,
+)
+from pytest_purestate._check.model import Confidence
+
+if TYPE_CHECKING:
+    from pytest_purestate._check.flow.interpret import Frame, Interpreter
+
+__all__ = [
+    "finish",
+    "is_key",
+    "keys_inside",
+    "looks_like_key",
+    "mark_read",
+    "name_successor",
+    "record_split",
+    "spend",
+    "spent_places",
+]
+
+_KEY_NAME = re.compile(r"(^|_)(key|keys|rng|rngs|prng|prngkey|prng_key|subkey|seed_key|k|rng_key|subrng)\d*($|_)")
+_NEVER_KEYS = frozenset(("str", "number", "numpy", "module", "transform", "dist", "set", "stream", "bool"))
+_PAIRED = frozenset(("permutation", "choice", "shuffle"))
+
+
+def looks_like_key(name: str) -> bool:
+    """Whether a name is one that people give to keys. Only ever breaks ties."""
+    return _KEY_NAME.search(name) is not None
+
+
+def label_of(place: Sym) -> str:
+    """The last name on the way to a place."""
+    for kind, name in reversed(place.path):
+        if kind == "." or isinstance(name, str):
+            return str(name)
+    return place.root.name
+
+
+def is_key(it: Interpreter, value: Value) -> bool:
+    """Whether a value is known to be a key (or keys): by origin, by annotation, or because it was spent as one."""
+    if isinstance(value, Sym | Part):
+        if it.typeof(value).kind in ("key", "keys"):
+            return True
+        base = value if isinstance(value, Sym) else value.base
+        return any(use.strong and overlap(path, base.path) for path, use in it.state.spent.get(base.root, ()))
+    return False
+
+
+def keys_inside(it: Interpreter, value: Value) -> list[Value]:
+    """The keys in a tuple or list display, in order; empty when there is anything else."""
+    if isinstance(value, Tup):
+        items = list(value.items)
+    elif isinstance(value, Sym) and it.typeof(value).kind == "list":
+        items = [
+            held
+            for place, held in it.state.heap.items()
+            if place.root is value.root and len(place.path) == len(value.path) + 1 and place.path[-1][0] == "["
+        ]
+    else:
+        return []
+    return items if items and all(is_key(it, item) for item in items) else []
+
+
+def spent_places(it: Interpreter, value: Value, guards: Guards) -> Iterator[tuple[Sym, Guards]]:
+    """The key places inside a value, each with the guards under which it is there."""
+    if isinstance(value, Sym):
+        kind = it.typeof(value).kind
+        heap = it.state.heap
+        depth = len(value.path)
+        inside = [
+            (place, held)
+            for place, held in heap.items()
+            if place.root is value.root and len(place.path) == depth + 1 and place.path[:depth] == value.path
+        ]
+        if inside and kind in ("dict", "list", "tuple", "keys", "instance", "set", ""):
+            for place, held in inside:
+                if place.path[-1][0] == "[" and held != place:
+                    yield from spent_places(it, held, guards)
+            if kind != "keys":
+                return
+            return
+        yield value, guards
+    elif isinstance(value, Part):
+        yield Sym(value.base.root, (*value.base.path, ("[", Range(value.start, value.stop)))), guards
+    elif isinstance(value, Tup):
+        for item in value.items:
+            yield from spent_places(it, item, guards)
+    elif isinstance(value, Choice):
+        for option, when in value.options:
+            if not contradicts(when, guards):
+                yield from spent_places(it, option, {**guards, **when})
+    elif isinstance(value, Iter) and value.kind in ("list", "reversed", "enumerate", "zip"):
+        for part in value.parts:
+            yield from spent_places(it, part, guards)
+
+
+def spend(
+    it: Interpreter,
+    value: Value,
+    ref: int,
+    call: int,
+    verb: str,
+    kind: str,
+    strong: bool,
+    *,
+    inner: Use | None = None,
+    maybe: bool = False,
+    guards: Guards | None = None,
+    param: str = "",
+) -> None:
+    """Spend every key in ``value``; a key that was spent before on this path becomes a Reuse fact."""
+    frame = it.frame
+    state = it.state
+    if isinstance(value, Const | Linear):
+        return
+    path = state.path if not guards else {**state.path, **guards}
+    for place, when in list(spent_places(it, value, path)):
+        type_ = it.typeof(place)
+        if type_.kind in _NEVER_KEYS or (type_.kind in ("array", "state", "instance") and type_.certain and kind != "call"):
+            continue
+        if not strong and type_.kind not in ("key", "keys") and not looks_like_key(label_of(place)):
+            continue
+        use = Use(
+            it.context, ref, call, verb, kind, strong, when, frame.passes, inner, maybe, frame.replay, param
+        )  # fmt: skip
+        entries = state.spent.get(place.root, ())
+        _meet(it, place, type_, use, entries)
+        state.spent[place.root] = (*entries, (place.path, use))
+        _mark_spent(frame, place, use)
+
+
+def _meet(it: Interpreter, place: Sym, type_: Type, use: Use, entries: tuple[tuple[object, Use], ...]) -> None:
+    frame = it.frame
+    best: tuple[Confidence, Use] | None = None
+    for path, first in entries:
+        if contradicts(first.guards, use.guards):
+            continue
+        if overlap(path, place.path) is not True:  # type: ignore[arg-type]
+            continue
+        if first.replay and first.replay == use.replay:
+            continue
+        if first.ref == use.ref and first.passes == use.passes:
+            continue
+        sure = _confidence(place, type_, first, use)
+        if sure is not None and (best is None or sure > best[0]):
+            best = (sure, first)
+    if best is None or frame.replays:
+        return
+    confidence, first = best
+    loop = first.ref == use.ref
+    kind = "loop" if loop else "parent" if first.kind == "split" else "plain"
+    known = frame.facts.reuses.get(use.ref)
+    if known is None or known.confidence < confidence:
+        frame.facts.reuses[use.ref] = Reuse(kind, first, use, place, confidence)
+
+
+def _confidence(place: Sym, type_: Type, first: Use, second: Use) -> Confidence | None:
+    """How sure a reuse is; None when nothing says that the value is a key."""
+    known = type_.kind in ("key", "keys")
+    if not (known or first.strong or second.strong):
+        return Confidence.LOW
+    if first.ref == second.ref and not second.strong:
+        return Confidence.LOW
+    if first.verb in _PAIRED and first.verb == second.verb and first.ref != second.ref:
+        return Confidence.LOW
+    if not (first.strong or second.strong):
+        return Confidence.MEDIUM if known else Confidence.LOW
+    certain = first.strong and second.strong and not (first.maybe or second.maybe)
+    absent = object()
+    dominates = all(second.guards.get(c, absent) == v for c, v in first.guards.items())
+    return Confidence.HIGH if certain and dominates else Confidence.MEDIUM
+
+
+# --- the children of a split ---------------------------------------------------------------
+
+
+def _child(place: Sym) -> tuple[int, int] | None:
+    """(split call, element) of a child of a split."""
+    root = place.root
+    if root.type.kind == "keys" and root.origin is not None and place.path:
+        kind, index = place.path[0]
+        if kind == "[" and isinstance(index, int):
+            return root.origin.ref, index
+    return None
+
+
+def mark_read(frame: Frame, value: Value | None) -> None:
+    """Note that a name holding this value was looked at."""
+    stack: list[Value | None] = [value]
+    while stack:
+        top = stack.pop()
+        if isinstance(top, Sym):
+            child = _child(top)
+            if child is not None:
+                frame.read.add(child)
+        elif isinstance(top, Choice):
+            stack.extend(option for option, _ in top.options)
+        elif isinstance(top, Tup):
+            stack.extend(top.items)
+
+
+def _mark_spent(frame: Frame, place: Sym, use: Use) -> None:
+    child = _child(place)
+    if child is not None:
+        frame.used.setdefault(child, use)
+
+
+def record_split(it: Interpreter, target: ir.Sequence, value: Value, node: object) -> None:
+    """Note ``a, b = split(k)``: its names, so that an unused one can be told."""
+    if not isinstance(node, ir.Assign) or not isinstance(node.value, ir.Call):
+        return
+    if not isinstance(value, Sym) or value.path or value.root.type.kind != "keys":
+        return
+    origin = value.root.origin
+    if origin is None or origin.ref != node.value.ref or origin.verb != "split":
+        return
+    names = tuple(
+        (item.id, position, item.ref) for position, item in enumerate(target.items) if isinstance(item, ir.Name)
+    )
+    argument = node.value.args[0].value if node.value.args else None
+    source = argument.id if isinstance(argument, ir.Name) else ""
+    parent: Sym | None = None
+    for root, entries in it.state.spent.items():
+        if entries and entries[-1][1].call == node.value.ref:
+            parent = Sym(root, entries[-1][0])
+    it.frame.facts.splits.setdefault(
+        node.value.ref, Split(node.ref, node.value.ref, source, parent, names, value)
+    )
+
+
+def name_successor(it: Interpreter, value: Sym, target: ir.Name) -> None:
+    """Note a local name for a new value made from an old one (a copy, a replace, an update)."""
+    root = value.root
+    if root.kind == "local" and not value.path and root.origin is not None and root.origin.verb.startswith("new:"):
+        it.frame.fresh.setdefault(root, (target.ref, target.id, root.origin.verb[4:]))
+        it.frame.moved.discard(root)
+
+
+def _unused(frame: Frame, split: Split) -> list[tuple[str, int, int]]:
+    return [
+        (name, index, ref)
+        for name, index, ref in split.names
+        if not name.startswith("_") and (split.call, index) not in frame.read and (split.call, index) not in frame.used
+    ]
+
+
+def finish(it: Interpreter, frame: Frame) -> None:
+    """Facts that need the whole function: swapped children, successors that die."""
+    facts = frame.facts
+    swapped: set[int] = set()
+    for ref, reuse in list(facts.reuses.items()):
+        split = _split_behind(facts.splits.values(), reuse)
+        if split is None:
+            continue
+        unused = _unused(frame, split)
+        if unused and reuse.kind in ("plain", "parent"):
+            swapped.add(split.call)
+            facts.reuses[ref] = Reuse("swapped", reuse.first, reuse.second, reuse.place, reuse.confidence, unused[0][0])
+    for split in facts.splits.values():
+        if split.call in swapped or frame.replays:
+            continue
+        unused = _unused(frame, split)
+        if not unused or len(split.names) < 2:
+            continue
+        for name, index, _ in split.names:
+            use = frame.used.get((split.call, index))
+            if name == split.source and use is not None and use.kind != "split":
+                facts.swaps.append(Swap(split, name, unused[0][0], use))
+                break
+    if not frame.replays:
+        _find_dead_successors(frame)
+
+
+def _split_behind(splits: object, reuse: Reuse) -> Split | None:
+    for split in splits:  # type: ignore[attr-defined]
+        if reuse.kind == "parent" and reuse.first.call == split.call:
+            return split  # type: ignore[no-any-return]
+        origin = reuse.place.root.origin
+        if origin is not None and origin.ref == split.call and reuse.place.root.type.kind == "keys":
+            return split  # type: ignore[no-any-return]
+    return None
+
+
+def _find_dead_successors(frame: Frame) -> None:
+    for root, (ref, name, verb) in frame.fresh.items():
+        if root not in frame.moved:
+            frame.facts.successors.setdefault(ref, Successor(ref, name, verb))

@@ -1,0 +1,122 @@
+"""Modules and the way between them.
+
+A file's findings depend on that file and on what it imports, never on who imports it: imports are
+found on disk whether or not the imported file is being checked, and only when something of them
+is called.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_purestate._check.apis import table
+from pytest_purestate._check.flow.facts import ModuleFacts
+from pytest_purestate._check.flow.values import ClassValue, Ext, Root, Sym, Type, Value
+
+if TYPE_CHECKING:
+    from pytest_purestate._check.flow.interpret import Interpreter
+    from pytest_purestate._check.lower import Lowered
+    from pytest_purestate._check.source import Source
+
+__all__ = ["ModuleContext", "Project"]
+
+_TEST_FILE = re.compile(r"(^|/)(test_[^/]*|[^/]*_test|conftest)\.pyi?$")
+
+
+class ModuleContext:
+    """One module under analysis: its IR, its interpreter and what has been found out about it."""
+
+    def __init__(self, lowered: Lowered, project: Project) -> None:
+        self.lowered = lowered
+        self.project = project
+        self.file = lowered.source.file
+        self.facts = ModuleFacts(self)
+        self.facts.is_test = bool(_TEST_FILE.search(lowered.source.path.replace("\\", "/")))
+        self.interpreter: Interpreter | None = None
+        self._globals: dict[str, Sym] = {}
+        self._resolved: dict[str, Value | None] = {}
+
+    def global_place(self, name: str, type_: Type) -> Sym:
+        """The place that the module variable ``name`` is, for the functions that read it."""
+        place = self._globals.get(name)
+        if place is None:
+            place = self._globals[name] = Sym(Root("free", type_, name, owner=self))
+        return place
+
+    def resolve(self, name: str) -> Value | None:
+        """The project's value behind an imported dotted name, or None when it is foreign."""
+        if name not in self._resolved:
+            self._resolved[name] = None  # an import cycle ends here
+            self._resolved[name] = self.project.lookup(self.file, name)
+        return self._resolved[name]
+
+
+class Project:
+    """All modules met in one run. ``read`` gives a file's source, or None when it cannot be had."""
+
+    def __init__(
+        self,
+        read: Callable[[Path], Source | None],
+        lower: Callable[[Source], Lowered],
+        find: Callable[[Path, str], Path | None],
+    ) -> None:
+        self._read = read
+        self._lower = lower
+        self._find = find
+        self._contexts: dict[Path, ModuleContext | None] = {}
+        self._foreign = {name.split(".", 1)[0].lstrip("@") for name in table()}
+        self._foreign |= {"typing", "typing_extensions", "abc", "enum", "re", "sys", "contextlib", "flax", "chex"}
+
+    def add(self, context: ModuleContext) -> None:
+        if context.file is not None:
+            self._contexts[context.file] = context
+
+    def loaded(self, file: Path) -> ModuleContext | None:
+        return self._contexts.get(file)
+
+    def load(self, file: Path) -> ModuleContext | None:
+        """The context of an imported file, its module body interpreted."""
+        if file in self._contexts:
+            return self._contexts[file]
+        self._contexts[file] = None
+        source = self._read(file)
+        if source is None:
+            return None
+        try:
+            lowered = self._lower(source)
+        except Exception:  # its own check reports what is wrong with it
+            return None
+        from pytest_purestate._check.flow.interpret import Interpreter
+
+        context = ModuleContext(lowered, self)
+        self._contexts[file] = context
+        Interpreter(context).run_module()
+        return context
+
+    def lookup(self, importer: Path | None, name: str) -> Value | None:
+        """What the absolute (or ``.``-relative) dotted ``name`` means to ``importer``."""
+        if importer is None or name.split(".", 1)[0] in self._foreign:
+            return None
+        lead = "." if name.startswith(".") else ""
+        parts = name.lstrip(".").split(".")
+        for cut in range(len(parts) - 1, 0, -1):
+            file = self._find(importer, lead + ".".join(parts[:cut]))
+            if file is not None:
+                context = self.load(file)
+                return None if context is None else self._member(context, parts[cut:])
+        return None
+
+    def _member(self, context: ModuleContext, parts: list[str]) -> Value | None:
+        assert context.interpreter is not None
+        value = context.interpreter.export(parts[0])
+        for part in parts[1:]:
+            if isinstance(value, ClassValue):
+                value = value.info.find(part)
+            else:
+                return None
+        if isinstance(value, Ext):  # re-exported from elsewhere
+            return context.resolve(value.name) or value
+        return value

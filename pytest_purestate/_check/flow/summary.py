@@ -1,0 +1,218 @@
+"""What a function does, as its callers need to know it.
+
+A summary speaks of the function's own parameters and captured variables as places. Applying it at
+a call puts the caller's values in their stead, gives every object that the function makes a new
+identity (each call makes a new key), and replays what happened: uses, stores, edits, effects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pytest_purestate._check import ir
+from pytest_purestate._check.flow.facts import Effect, Mutation
+from pytest_purestate._check.flow.values import (
+    Bound,
+    Choice,
+    Const,
+    Func,
+    Guards,
+    Iter,
+    Linear,
+    Part,
+    Partial,
+    Path,
+    Range,
+    Root,
+    Step,
+    Sym,
+    Tup,
+    Use,
+    Value,
+    Wrapped,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Substitution", "Summary", "reachable"]
+
+
+@dataclass(slots=True, eq=False)
+class Summary:
+    """The behaviour of one function in terms of its parameters, captured variables and new objects."""
+
+    function: ir.Function
+    params: tuple[tuple[ir.Param, Sym], ...]
+    free: Mapping[str, Sym]
+    uses: tuple[tuple[Sym, Use], ...] = ()
+    stores: tuple[tuple[Sym, Value], ...] = ()
+    result: Value = field(default_factory=lambda: Const(None))
+    mutations: tuple[Mutation, ...] = ()
+    effects: tuple[Effect, ...] = ()
+    heap: Mapping[Sym, Value] = field(default_factory=dict)
+    spent: Mapping[Root, tuple[tuple[Path, Use], ...]] = field(default_factory=dict)
+
+
+def reachable(values: Iterable[Value], heap: Mapping[Sym, Value]) -> set[Root]:
+    """The local objects that can be got at from ``values``."""
+    children: dict[Root, list[Value]] = {}
+    for place, value in heap.items():
+        children.setdefault(place.root, []).append(value)
+    seen: set[Root] = set()
+    todo = list(values)
+    while todo:
+        value = todo.pop()
+        if isinstance(value, Sym | Part):
+            root = value.root if isinstance(value, Sym) else value.base.root
+            if root.kind == "local" and root not in seen:
+                seen.add(root)
+                todo.extend(children.get(root, ()))
+                if root.base is not None:
+                    todo.append(root.base)
+        elif isinstance(value, Tup):
+            todo.extend(value.items)
+        elif isinstance(value, Choice):
+            todo.extend(option for option, _ in value.options)
+        elif isinstance(value, Func) and value.captured is not None:
+            todo.extend(value.captured.values())
+        elif isinstance(value, Partial):
+            todo.append(value.func)
+            todo.extend(value.args)
+            todo.extend(item for _, item in value.kwargs)
+        elif isinstance(value, Wrapped):
+            todo.append(value.func)
+        elif isinstance(value, Bound):
+            todo.append(value.receiver)
+        elif isinstance(value, Iter):
+            todo.extend(value.parts)
+    return seen
+
+
+class Substitution:
+    """Rewrites a summary's values into the caller's. ``known`` maps the callee's roots to values."""
+
+    def __init__(self, known: dict[Root, Value], step: Callable[[Value, Step], Value]) -> None:
+        self.known = known
+        self.step = step
+
+    def value(self, value: Value) -> Value:
+        if isinstance(value, Sym):
+            return self._sym(value)
+        if isinstance(value, Tup):
+            return Tup(tuple([self.value(item) for item in value.items]))
+        if isinstance(value, Choice):
+            return Choice(tuple([(self.value(option), self.guards(guards)) for option, guards in value.options]))
+        if isinstance(value, Part):
+            base = self._sym(value.base)
+            return Part(base, value.start, value.stop) if isinstance(base, Sym) else base
+        if isinstance(value, Linear):
+            base = self._sym(value.base)
+            if isinstance(base, Sym):
+                return Linear(base, value.offset)
+            if isinstance(base, Const) and isinstance(base.value, int):
+                return Const(base.value + value.offset)
+            return base
+        if isinstance(value, Func):
+            if value.captured is None:
+                return value
+            captured = {name: self.value(item) for name, item in value.captured.items()}
+            return Func(value.function, value.context, value.frame, captured, value.role)
+        if isinstance(value, Partial):
+            return Partial(
+                self.value(value.func),
+                tuple([self.value(item) for item in value.args]),
+                tuple([(name, self.value(item)) for name, item in value.kwargs]),
+            )
+        if isinstance(value, Wrapped):
+            return Wrapped(self.value(value.func), value.mode, value.api, value.options)
+        if isinstance(value, Bound):
+            return Bound(self.value(value.receiver), value.name, value.func)
+        if isinstance(value, Iter):
+            return Iter(value.kind, tuple([self.value(part) for part in value.parts]))
+        return value
+
+    def _sym(self, sym: Sym) -> Value:
+        root = sym.root
+        found = self.known.get(root)
+        if found is None:
+            if root.kind != "local":
+                return sym
+            base = self._sym(root.base) if root.base is not None else None
+            copy = Root(
+                "local", root.type, root.name, root.origin, base if isinstance(base, Sym) else None, root.size,
+                root.owner, root.frozen_through, root.memo,
+            )  # fmt: skip
+            found = self.known[root] = Sym(copy)
+        value = found
+        for kind, name in sym.path:
+            value = self.step(value, (kind, self._index(name)))
+        return value
+
+    def _index(self, index: object) -> object:
+        if isinstance(index, Sym | Linear):
+            value = self.value(index)
+            return value.value if isinstance(value, Const) else value
+        if isinstance(index, Range):
+            return Range(self._bound(index.start), self._bound(index.stop))
+        return index
+
+    def _bound(self, bound: int | Linear | None) -> int | Linear | None:
+        if isinstance(bound, Linear):
+            value = self.value(bound)
+            if isinstance(value, Const) and isinstance(value.value, int):
+                return value.value
+            return value if isinstance(value, Linear) else None
+        return bound
+
+    def guards(self, guards: Guards) -> dict[object, object]:
+        """The guards in the caller's terms; conditions private to the call are dropped."""
+        out: dict[object, object] = {}
+        for condition, outcome in guards.items():
+            if isinstance(condition, tuple) and condition[0] in ("true", "none", "eq", "val", "isinstance", "lt"):
+                moved = tuple([condition[0], *[self.value(part) if isinstance(part, Sym | Linear) else part for part in condition[1:]]])
+                out[moved] = outcome
+        return out
+
+    def feasible(self, guards: Guards) -> tuple[bool, dict[object, object], bool]:
+        """Whether the guards can hold here, what remains of them, and whether some were dropped."""
+        remaining: dict[object, object] = {}
+        dropped = False
+        for condition, outcome in guards.items():
+            if condition == ("never",):
+                continue
+            moved = self.guards({condition: outcome})
+            if not moved:
+                dropped = True
+                continue
+            ((key, wanted),) = moved.items()
+            known = decide(key)
+            if known is None:
+                remaining[key] = wanted
+            elif known != wanted and not (isinstance(key, tuple) and key[0] == "val"):
+                return False, {}, False
+            elif isinstance(key, tuple) and key[0] == "val" and known != wanted:
+                return False, {}, False
+        return True, remaining, dropped
+
+
+def decide(condition: object) -> object:
+    """The outcome of a condition that only speaks of known values; None when it cannot be told."""
+    if not isinstance(condition, tuple):
+        return None
+    kind, *parts = condition
+    first = parts[0] if parts else None
+    if kind == "true" and isinstance(first, Const):
+        return bool(first.value)
+    if kind == "none":
+        if isinstance(first, Const):
+            return first.value is None
+        if isinstance(first, Sym) and not first.path and first.root.type.kind in ("key", "keys", "array", "list", "dict"):
+            return False if first.root.kind == "local" else None
+    if kind == "eq" and isinstance(first, Const) and isinstance(parts[1], Const):
+        return first.value == parts[1].value
+    if kind == "val" and isinstance(first, Const):
+        return first.value
+    return None

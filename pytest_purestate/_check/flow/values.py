@@ -1,0 +1,328 @@
+"""Abstract values: what the interpreter knows about a run-time value.
+
+The model has one idea, the *place*. A ``Root`` is an abstract object, named by where it came from:
+a parameter, a captured variable, or one evaluation of one expression. A ``Sym`` is a root and a path
+of attributes and indices below it, so ``state.key`` and ``ks[0]`` are places, and two names for
+one object are one place. Keys are spent, and state is edited, at places.
+
+``Choice`` is a value that depends on the path taken. Each option carries the guards (conditions and
+their outcomes) under which it holds; a use that contradicts them cannot meet that option. This keeps
+``if c: k, s = split(k)`` followed by ``normal(k)`` silent without any special case.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from pytest_purestate._check import ir
+
+if TYPE_CHECKING:
+    from pytest_purestate._check.flow.classes import ClassInfo
+    from pytest_purestate._check.flow.interpret import Frame
+    from pytest_purestate._check.flow.project import ModuleContext
+
+__all__ = [
+    "IMPOSSIBLE",
+    "NOTHING",
+    "START",
+    "UNKNOWN",
+    "Bound",
+    "Choice",
+    "ClassValue",
+    "Const",
+    "Ext",
+    "Func",
+    "Guards",
+    "Iter",
+    "Linear",
+    "Origin",
+    "Part",
+    "Partial",
+    "Path",
+    "Range",
+    "Root",
+    "Step",
+    "Sym",
+    "Tup",
+    "Type",
+    "Use",
+    "Value",
+    "Wrapped",
+    "contradicts",
+    "leaves",
+    "overlap",
+]
+
+_counter = itertools.count(1)
+
+Guards: TypeAlias = Mapping[object, object]
+Step: TypeAlias = tuple[str, object]
+Path: TypeAlias = tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """What is known of a value's type: a kind, and a class of the project or of a library.
+
+    Kinds: ``key``, ``keys``, ``array`` (JAX), ``numpy``, ``list``, ``dict``, ``set``, ``str``, ``number``,
+    ``instance``, ``state`` (a pytree of parameters or optimizer state), ``stream`` (gives a new key
+    every time), and ``""`` for unknown. ``certain`` is False when only an annotation says so.
+    """
+
+    kind: str = ""
+    cls: ClassInfo | None = None
+    name: str = ""
+    certain: bool = True
+
+
+UNKNOWN = Type()
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The evaluation that made an object: where, and by which operation."""
+
+    context: ModuleContext
+    ref: int
+    verb: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class Root:
+    """An abstract object. ``kind``: ``param``, ``free`` (captured or global) or ``local`` (made here).
+
+    ``base`` is the object this one is a shallow copy of: what was not stored here is read there.
+    ``owner`` says whose parameter or variable it is. ``memo`` marks results of cached functions.
+    """
+
+    kind: str
+    type: Type = UNKNOWN
+    name: str = ""
+    origin: Origin | None = None
+    base: Sym | None = None
+    size: int | None = None
+    owner: object = None
+    frozen_through: bool = False
+    memo: bool = False
+    uid: int = field(default_factory=lambda: next(_counter))
+
+
+class Sym(NamedTuple):
+    """A place: an object and a path of steps ``(".", name)`` or ``("[", index)`` below it."""
+
+    root: Root
+    path: Path = ()
+
+    def child(self, step: Step) -> Sym:
+        return Sym(self.root, (*self.path, step))
+
+
+class Const(NamedTuple):
+    """A literal value known at check time."""
+
+    value: object
+
+
+class Linear(NamedTuple):
+    """An unknown integer plus a constant: ``i + 1`` for some ``i``."""
+
+    base: Sym
+    offset: int
+
+
+class Range(NamedTuple):
+    """The index of a slice, bounds as far as they are known."""
+
+    start: int | Linear | None
+    stop: int | Linear | None
+
+
+class Part(NamedTuple):
+    """A slice of a key array or list: its element ``i`` is element ``start + i`` of ``base``."""
+
+    base: Sym
+    start: int
+    stop: int | None
+
+
+class Tup(NamedTuple):
+    """A tuple with known items."""
+
+    items: tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Choice:
+    """One of several values, each under its guards."""
+
+    options: tuple[tuple[Value, Guards], ...]
+
+
+class Ext(NamedTuple):
+    """Something outside the project, by its canonical dotted name."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Func:
+    """A function of the project. ``captured`` is set once it has left the frame it was defined in."""
+
+    function: ir.Function
+    context: ModuleContext
+    frame: Frame | None = None
+    captured: Mapping[str, Value] | None = None
+    role: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClassValue:
+    info: ClassInfo
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bound:
+    """``receiver.name`` before it is called; ``func`` is the method when the class is known."""
+
+    receiver: Value
+    name: str
+    func: Func | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Partial:
+    func: Value
+    args: tuple[Value, ...]
+    kwargs: tuple[tuple[str, Value], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Wrapped:
+    """A function under a transform, such as ``jax.jit(f)``; ``options`` are the transform's other arguments."""
+
+    func: Value
+    mode: str
+    api: str
+    options: tuple[tuple[str, Value], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Iter:
+    """What a loop over ``zip``, ``enumerate``, ``range``, ... runs through."""
+
+    kind: str
+    parts: tuple[Value, ...]
+
+
+Value: TypeAlias = (
+    Sym | Const | Linear | Part | Tup | Choice | Ext | Func | ClassValue | Bound | Partial | Wrapped | Iter
+)
+
+NOTHING = Const(None)
+
+START: Guards = {("never",): False}
+"""The guards at the start of a function: nothing is assumed but that the impossible does not happen."""
+
+IMPOSSIBLE: Guards = {("never",): True}
+"""What no path satisfies."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Use:
+    """One spending of a key.
+
+    ``ref`` is the expression that was handed over, ``call`` the call it was handed to, ``verb`` that
+    call's short name. ``kind`` is split, draw, init, apply, call (a project function) or unknown.
+    ``strong`` means the callee is known to spend it. ``inner`` is the use inside the called function
+    that this one stands for; ``passes`` the loop passes in force; ``replay`` the comparison around it.
+    """
+
+    context: ModuleContext
+    ref: int
+    call: int
+    verb: str
+    kind: str
+    strong: bool
+    guards: Guards
+    passes: tuple[tuple[int, int], ...] = ()
+    inner: Use | None = None
+    maybe: bool = False
+    replay: int = 0
+    param: str = ""
+
+
+def contradicts(a: Guards, b: Guards) -> bool:
+    """Whether no run can satisfy both."""
+    if len(a) > len(b):
+        a, b = b, a
+    missing = _counter
+    for condition, outcome in a.items():
+        other = b.get(condition, missing)
+        if other is not missing and other != outcome:
+            return True
+    return False
+
+
+def _steps_overlap(a: object, b: object) -> bool | None:
+    if a == b and type(a) is type(b):
+        return True
+    if isinstance(a, Range) or isinstance(b, Range):
+        if isinstance(b, Range) and not isinstance(a, Range):
+            a, b = b, a
+        assert isinstance(a, Range)
+        low = a.start if a.start is not None else 0
+        if isinstance(b, int) and isinstance(low, int):
+            if b < 0 or low < 0:
+                return None
+            if b < low:
+                return False
+            return True if a.stop is None else b < a.stop if isinstance(a.stop, int) and a.stop >= 0 else None
+        if isinstance(b, Range):
+            low_b = b.start if b.start is not None else 0
+            if isinstance(low, int) and isinstance(low_b, int) and low >= 0 and low_b >= 0:
+                first, second = (a, b) if low <= low_b else (b, a)
+                if first.stop is None:
+                    return True
+                start = second.start if second.start is not None else 0
+                if isinstance(first.stop, int) and isinstance(start, int) and first.stop >= 0:
+                    return start < first.stop
+        return None
+    if isinstance(a, Linear) and isinstance(b, Linear) and a.base == b.base:
+        return a.offset == b.offset
+    if isinstance(a, Linear | Sym) or isinstance(b, Linear | Sym):
+        return None
+    if isinstance(a, int) and isinstance(b, int) and (a < 0) != (b < 0):
+        return None
+    return False
+
+
+def overlap(a: Path, b: Path) -> bool | None:
+    """Whether two paths below one object meet: True, False, or None when it cannot be told.
+
+    A path meets its own prefixes: spending a whole key array spends every element.
+    """
+    unsure = False
+    for (kind_a, name_a), (kind_b, name_b) in zip(a, b, strict=False):
+        if kind_a != kind_b:
+            return False
+        met = name_a == name_b if kind_a == "." else _steps_overlap(name_a, name_b)
+        if met is False:
+            return False
+        unsure = unsure or met is None
+    return None if unsure else True
+
+
+def leaves(value: Value) -> Iterator[Value]:
+    """The values inside tuples and choices."""
+    stack = [value]
+    while stack:
+        top = stack.pop()
+        if isinstance(top, Tup):
+            stack.extend(top.items)
+        elif isinstance(top, Choice):
+            stack.extend(option for option, _ in top.options)
+        else:
+            yield top

@@ -1,0 +1,59 @@
+"""The wording that the key-reuse rules share: both places, and the chain through calls."""
+
+from __future__ import annotations
+
+from pytest_purestate._check.flow.facts import FunctionFacts, ModuleFacts, Reuse
+from pytest_purestate._check.flow.values import Use
+from pytest_purestate._check.model import Finding, Fix, Label
+
+__all__ = ["chain", "name_of", "reuse_finding", "scope_of"]
+
+
+def scope_of(facts: FunctionFacts) -> str:
+    """The qualified name a finding belongs to."""
+    return facts.function.qualname if facts.function is not None else ""
+
+
+def name_of(module: ModuleFacts, use: Use) -> str:
+    """The key as the user wrote it, shortened when it is a long expression."""
+    text = " ".join(module.text(use.ref).split())
+    call = use.inner is not None and use.ref == use.call
+    if call or not text or len(text) > 40:
+        return use.param or "key"
+    return text
+
+
+def chain(use: Use) -> tuple[Label, ...]:
+    """Where, inside the functions called, the key is spent."""
+    labels = []
+    inner = use.inner
+    outer = use
+    while inner is not None:
+        lowered = inner.context.lowered
+        param = outer.param or "key"
+        deeper = inner.inner is not None
+        text = f"`{outer.verb}` hands `{param}` on here" if deeper else f"`{outer.verb}` spends `{param}` here"
+        labels.append(Label(lowered.span(inner.ref), text, lowered.source.path))
+        outer, inner = inner, inner.inner
+    return tuple(labels[:4])
+
+
+def reuse_finding(
+    module: ModuleFacts, facts: FunctionFacts, reuse: Reuse, *, code: str, message: str, here: str, first: str, help: str, fix: Fix | None = None
+) -> Finding:
+    """A finding whose primary place is the later use and whose related places lead to the first."""
+    second = reuse.second
+    related = (module.label(reuse.first.ref, first),) if first else ()
+    related += chain(reuse.first) if reuse.first.ref != second.ref else ()
+    related += chain(second)
+    return Finding(
+        code=code,
+        path=module.path,
+        message=message,
+        primary=module.label(second.ref, here),
+        related=related,
+        help=help,
+        confidence=reuse.confidence,
+        fix=fix,
+        scope=scope_of(facts),
+    )

@@ -1,0 +1,68 @@
+'''Reports a key consumed in every iteration of a loop, comprehension or scan body.
+
+## Why is this bad?
+
+A key made before a loop and spent inside it gives every iteration the same random numbers: the same
+noise in each step, the same dropout mask in each batch, the same sample n times.
+
+```python bad
+import jax
+
+def rollout(key, n):
+    total = 0.0
+    for _ in range(n):
+        total += jax.random.normal(key)  # error: [PS102]
+    return total
+```
+
+Use instead a new key in each iteration:
+
+```python good
+import jax
+
+def rollout(key, n):
+    total = 0.0
+    for i in range(n):
+        total += jax.random.normal(jax.random.fold_in(key, i))
+    return total
+
+def rollout_with_split(key, n):
+    total = 0.0
+    for step_key in jax.random.split(key, n):
+        total += jax.random.normal(step_key)
+    return total
+```
+
+The bodies of `lax.scan`, `lax.fori_loop`, `lax.while_loop`, `lax.map` and `jax.tree.map` are loops too.
+'''
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pytest_purestate._check.flow.facts import ModuleFacts
+from pytest_purestate._check.model import Finding, Rule, Severity
+from pytest_purestate._check.rules._reuse import name_of, reuse_finding
+
+
+def check(module: ModuleFacts) -> Iterator[Finding]:
+    """One finding for each expression that spends the same key in pass after pass."""
+    for facts in module.functions:
+        for reuse in facts.reuses.values():
+            if reuse.kind == "loop":
+                name = name_of(module, reuse.second)
+                yield reuse_finding(
+                    module,
+                    facts,
+                    reuse,
+                    code=RULE.code,
+                    message=f"key `{name}` is consumed by `{reuse.second.verb}` in every iteration",
+                    here="every iteration meets the key that the one before consumed",
+                    first="",
+                    help=f"give each iteration its own key: `jax.random.fold_in({name}, i)`, or loop over `jax.random.split({name}, n)`"
+                    if name.isidentifier()
+                    else "give each iteration its own key with `jax.random.fold_in` or `jax.random.split`",
+                )
+
+
+RULE = Rule(code="PS102", name="key-reuse-in-loop", since="0.1", severity=Severity.ERROR, check=check)
