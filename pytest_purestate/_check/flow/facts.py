@@ -114,6 +114,7 @@ class Successor:
     """A new value made from an old one, bound to a local name and never used for anything."""
 
     ref: int
+    statement: int
     name: str
     verb: str
 
@@ -170,6 +171,9 @@ class ModuleFacts:
 
     def text(self, ref: int) -> str:
         return self.context.lowered.source.slice(self.span(ref))
+
+    def slice(self, span: Span) -> str:
+        return self.context.lowered.source.slice(span)
 
     def label(self, ref: int, text: str) -> Label:
         return Label(self.span(ref), text, self.path)

@@ -108,7 +108,7 @@ class Frame:
         self.read: set[tuple[int, int]] = set()  # (split call, element) of keys that were looked at
         self.used: dict[tuple[int, int], Use] = {}  # ... that were spent
         self.moved: set[Root] = set()
-        self.fresh: dict[Root, tuple[int, str, str]] = {}
+        self.fresh: dict[Root, tuple[int, int, str, str]] = {}
         self.steps = 0
         self.pure: tuple[int, str, str, Type, Confidence] | None = None
         self.yields: list[Value] = []

@@ -255,7 +255,7 @@ def name_successor(it: Interpreter, value: Sym, target: ir.Name) -> None:
     """Note a local name for a new value made from an old one (a copy, a replace, an update)."""
     root = value.root
     if root.kind == "local" and not value.path and root.origin is not None and root.origin.verb.startswith("new:"):
-        it.frame.fresh.setdefault(root, (target.ref, target.id, root.origin.verb[4:]))
+        it.frame.fresh.setdefault(root, (target.ref, it.frame.statement, target.id, root.origin.verb[4:]))
         it.frame.moved.discard(root)
 
 
@@ -305,6 +305,6 @@ def _split_behind(splits: object, reuse: Reuse) -> Split | None:
 
 
 def _find_dead_successors(frame: Frame) -> None:
-    for root, (ref, name, verb) in frame.fresh.items():
+    for root, (ref, statement, name, verb) in frame.fresh.items():
         if root not in frame.moved:
-            frame.facts.successors.setdefault(ref, Successor(ref, name, verb))
+            frame.facts.successors.setdefault(ref, Successor(ref, statement, name, verb))

@@ -1,0 +1,100 @@
+'''Reports a functional update whose result is thrown away.
+
+## Why is this bad?
+
+Functional updates change nothing in place: they return the new value. As a bare statement they have no
+effect, the old state lives on, and nothing crashes.
+
+```python bad
+import optax
+from flax.training.train_state import TrainState
+
+def step(state: TrainState, grads):
+    state.apply_gradients(grads=grads)  # error: [PS204]
+    return state
+
+def clear(x):
+    x.at[0].set(0.0)  # error: [PS204]
+    return x
+```
+
+```python fixed
+import optax
+from flax.training.train_state import TrainState
+
+def step(state: TrainState, grads):
+    state = state.apply_gradients(grads=grads)
+    return state
+
+def clear(x):
+    x = x.at[0].set(0.0)
+    return x
+```
+
+Methods that work in place by design are right as statements:
+
+```python good
+import jax
+from flax import nnx
+
+def step(optimizer: nnx.Optimizer, model, grads, metrics: dict):
+    optimizer.update(model, grads)
+    metrics.update(loss=0.0)
+```
+'''
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from pytest_purestate._check.flow.facts import Dropped, ModuleFacts
+from pytest_purestate._check.model import Applicability, Edit, Finding, Fix, Rule, Severity, Span
+from pytest_purestate._check.rules._reuse import scope_of
+
+_NAME = re.compile(r"[A-Za-z_][\w.]*")
+
+
+def _target(text: str, what: str) -> str:
+    """The name that the result belongs to: the receiver, or the first argument of a function."""
+    if what == "apply_updates":
+        match = re.match(r"[\w.]+\(\s*([A-Za-z_]\w*)\s*,", text)
+        return match.group(1) if match else ""
+    match = _NAME.match(text)
+    if match is None:
+        return ""
+    head = match.group(0)
+    name = head.removesuffix(".at") if what == "at" else head.rpartition(".")[0]
+    return name if name.isidentifier() else ""
+
+
+def _fix(module: ModuleFacts, dropped: Dropped, name: str) -> Fix | None:
+    if not name or not module.fixable or dropped.what not in ("at", "replace", "_replace", "apply_gradients", "apply_updates"):
+        return None
+    start = module.span(dropped.statement).start
+    return Fix(f"bind the result to `{name}`", (Edit(Span(start, start), f"{name} = "),), Applicability.UNSAFE)
+
+
+def check(module: ModuleFacts) -> Iterator[Finding]:
+    """One finding for each functional update used as a statement."""
+    for facts in module.functions:
+        for dropped in facts.dropped.values():
+            if dropped.what in ("split", "fold_in"):
+                continue
+            text = module.text(dropped.statement)
+            name = _target(text, dropped.what)
+            what = ".at[...] update" if dropped.what == "at" else f"`{dropped.what}`"
+            yield Finding(
+                code=RULE.code,
+                path=module.path,
+                message=f"the result of {what} is thrown away"
+                + (f"; `{name}` stays as it was" if name else ""),
+                primary=module.label(dropped.statement, "this statement has no effect"),
+                help=f"bind the result: `{name} = {' '.join(text.split())[:60]}`" if name else "bind the result to a name, or return it",
+                confidence=dropped.confidence,
+                fix=_fix(module, dropped, name),
+                scope=scope_of(facts),
+            )
+
+
+RULE = Rule(code="PS204", name="discarded-update", since="0.1", severity=Severity.ERROR, check=check)

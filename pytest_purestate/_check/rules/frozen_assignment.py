@@ -1,0 +1,107 @@
+'''Reports attribute assignment on an instance of a frozen class.
+
+## Why is this bad?
+
+`TrainState`, `flax.struct` dataclasses, NamedTuples, frozen dataclasses and Equinox modules are replaced,
+never edited: the assignment raises when it runs. The right way returns a new instance.
+
+```python bad
+from flax.training.train_state import TrainState
+
+def restart(state: TrainState) -> TrainState:
+    state.step = 0  # error: [PS203]
+    return state
+```
+
+```python fixed
+from flax.training.train_state import TrainState
+
+def restart(state: TrainState) -> TrainState:
+    state = state.replace(step=0)
+    return state
+```
+
+Classes that are mutable by design (`nnx.Module`, `hk.Module`, `chex.dataclass`) are right to assign to:
+
+```python good
+import chex
+import jax
+
+@chex.dataclass
+class Counter:
+    n: jax.Array
+
+def restart(counter: Counter) -> Counter:
+    counter.n = 0
+    return counter
+```
+'''
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pytest_purestate._check.flow.classes import family_of, is_frozen
+from pytest_purestate._check.flow.facts import FunctionFacts, ModuleFacts, Mutation
+from pytest_purestate._check.model import Applicability, Confidence, Edit, Finding, Fix, Rule, Severity
+from pytest_purestate._check.rules._reuse import scope_of
+
+_CONSTRUCTION = frozenset(("__init__", "__post_init__", "__new__", "__setstate__", "setup", "__check_init__"))
+
+
+def _is_own_module(facts: FunctionFacts, mutation: Mutation, family: str) -> bool:
+    """``self.x = ...``: construction, or a module assigning to itself, which is another rule's matter."""
+    function = facts.function
+    if function is None or function.owner is None or not function.params:
+        return False
+    own = mutation.place.root.name == function.params[0].name and not mutation.place.path
+    return own and (function.name in _CONSTRUCTION or family in ("linen", "equinox"))
+
+
+def _new_value(family: str, base: str, name: str, value: str) -> str:
+    if family == "namedtuple":
+        return f"{base} = {base}._replace({name}={value})"
+    if family == "equinox":
+        return f"{base} = eqx.tree_at(lambda node: node.{name}, {base}, {value})"
+    if family == "dataclass":
+        return f"{base} = dataclasses.replace({base}, {name}={value})"
+    return f"{base} = {base}.replace({name}={value})"
+
+
+def _fix(module: ModuleFacts, mutation: Mutation, family: str, base: str, name: str) -> Fix | None:
+    if mutation.value < 0 or not base.isidentifier() or not module.fixable or family == "linen":
+        return None
+    value = module.text(mutation.value)
+    if mutation.op:
+        value = f"{base}.{name} {mutation.op} {value}"
+    if module.span(mutation.target).start != module.span(mutation.ref).start or "\n" in value:
+        return None
+    # equinox and dataclasses need an import that may not be there, or is spelled otherwise.
+    applicability = Applicability.UNSAFE if family in ("struct", "namedtuple") else Applicability.DISPLAY_ONLY
+    return Fix("make a new instance", (Edit(module.span(mutation.ref), _new_value(family, base, name, value)),), applicability)
+
+
+def check(module: ModuleFacts) -> Iterator[Finding]:
+    """One finding for each assignment to an attribute of a provably frozen instance."""
+    for facts in module.functions:
+        for mutation in facts.mutations.values():
+            if mutation.how != "setattr" or mutation.through is not None or not is_frozen(mutation.type):
+                continue
+            family = family_of(mutation.type)
+            if _is_own_module(facts, mutation, family):
+                continue
+            base, _, name = module.text(mutation.target).rpartition(".")
+            cls = mutation.type.cls.name if mutation.type.cls is not None else mutation.type.name.rpartition(".")[2]
+            yield Finding(
+                code=RULE.code,
+                path=module.path,
+                message=f"`{base}` is a frozen `{cls}`; its attribute `{name}` cannot be assigned",
+                primary=module.label(mutation.ref, "raises when it runs"),
+                help=f"make a new one: `{_new_value(family, base, name, '...')}`",
+                confidence=Confidence.HIGH,
+                fix=_fix(module, mutation, family, base, name),
+                scope=scope_of(facts),
+            )
+
+
+RULE = Rule(code="PS203", name="frozen-assignment", since="0.1", severity=Severity.ERROR, check=check)

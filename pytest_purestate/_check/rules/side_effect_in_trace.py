@@ -1,0 +1,156 @@
+'''Reports an effect in a function that JAX traces.
+
+## Why is this bad?
+
+A function under `jit`, `grad`, `vmap`, `scan`, ... is run once to record its operations; afterwards only
+the recording runs. A `print` shows a tracer once and then nothing, a list collects one tracer instead of a
+history, a global is written while tracing and never again.
+
+```python bad
+import jax
+
+history = []
+
+@jax.jit
+def step(w, x):
+    loss = (w - x) ** 2
+    print("loss", loss)  # error: [PS301]
+    history.append(loss)  # error: [PS301]
+    return w - 0.1 * (w - x)
+```
+
+Use instead what JAX offers for it, and return what is to be kept:
+
+```python good
+import jax
+
+@jax.jit
+def step(w, x):
+    loss = (w - x) ** 2
+    jax.debug.print("loss {}", loss)
+    return w - 0.1 * (w - x), loss
+
+def train(w, xs):
+    history = []
+    for x in xs:
+        w, loss = step(w, x)
+        history.append(loss)
+    return w, history
+```
+'''
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pytest_purestate._check import ir
+from pytest_purestate._check.flow.edits import MUTATORS
+from pytest_purestate._check.flow.facts import Effect, FunctionFacts, ModuleFacts, Mutation, Trace
+from pytest_purestate._check.model import Confidence, Finding, Label, Rule, Severity
+from pytest_purestate._check.rules._reuse import scope_of
+
+_TEXT = {
+    "print": "`{what}` runs while tracing only",
+    "log": "`{what}` logs while tracing only",
+    "io": "`{what}` touches files or the network while tracing only",
+    "input": "`{what}` asks while tracing only",
+    "breakpoint": "`{what}` stops while tracing only",
+    "sleep": "`{what}` waits while tracing only",
+    "global": "global `{what}` is written while tracing only",
+    "nonlocal": "captured variable `{what}` is written while tracing only",
+}
+_HELP = {
+    "print": "use `jax.debug.print`, which runs with the compiled function",
+    "log": "use `jax.debug.callback`, or log what the function returns",
+    "io": "do it outside, on what the function returns, or through `jax.experimental.io_callback`",
+    "global": "return the new value and bind it outside",
+    "nonlocal": "return the new value and bind it outside",
+}
+
+
+def _trace_label(trace: Trace) -> Label:
+    lowered = trace.context.lowered
+    return Label(lowered.span(trace.ref), f"traced by `{trace.api.removeprefix('@')}` here", lowered.source.path)
+
+
+def _inside(function: ir.Function | None, outer: object) -> bool:
+    while function is not None:
+        if function is outer:
+            return True
+        function = function.parent
+    return False
+
+
+def _of_effect(module: ModuleFacts, facts: FunctionFacts, trace: Trace, effect: Effect) -> Finding | None:
+    text = _TEXT.get(effect.kind)
+    if text is None:
+        return None
+    what = effect.what.removeprefix("builtins.")
+    name = facts.function.name if facts.function is not None else ""
+    where = text.format(what=what)
+    ref = effect.statement if effect.kind in ("global", "nonlocal") and effect.statement >= 0 else effect.ref
+    return Finding(
+        code=RULE.code,
+        path=module.path,
+        message=f"{where}: `{name}` is traced by `{trace.api}`",
+        primary=module.label(ref, "not run by the compiled function"),
+        related=(_trace_label(trace),),
+        help=_HELP.get(effect.kind, "do it outside the traced function"),
+        confidence=Confidence.HIGH,
+        scope=scope_of(facts),
+    )
+
+
+def _of_edit(module: ModuleFacts, facts: FunctionFacts, trace: Trace, mutation: Mutation, traced: set[object]) -> Finding | None:
+    if mutation.visible != "captured" or mutation.through is not None:
+        return None
+    if any(_inside(facts.function, owner) and owner in traced for owner in (mutation.place.root.owner,)):
+        return None
+    if mutation.type.kind in ("instance", "stream", "array", "at", "module") or mutation.place.path[:1] and mutation.how == "setattr":
+        return None
+    if mutation.how not in MUTATORS and mutation.how not in ("setitem", "delitem"):
+        return None
+    if mutation.how == "update" and mutation.type.kind not in ("dict", "set"):
+        return None
+    name = mutation.place.root.name
+    function = facts.function.name if facts.function is not None else ""
+    return Finding(
+        code=RULE.code,
+        path=module.path,
+        message=f"captured `{name}` is edited while tracing only: `{function}` is traced by `{trace.api}`",
+        primary=module.label(mutation.ref, "holds a tracer, and is not run by the compiled function"),
+        related=(_trace_label(trace),),
+        help="return the value and collect it outside",
+        confidence=Confidence.HIGH if mutation.type.kind in ("list", "dict", "set") else Confidence.MEDIUM,
+        scope=scope_of(facts),
+    )
+
+
+def check(module: ModuleFacts) -> Iterator[Finding]:
+    """One finding for each effect in a traced function or in a function of this module that it calls."""
+    entries = list(module.traced_functions())
+    traced: set[object] = {facts.function for facts, _ in entries}
+    for facts, trace in entries:
+        for effect in facts.effects.values():
+            if effect.kind == "nonlocal" and _owner_is_traced(facts, effect, traced):
+                continue
+            finding = _of_effect(module, facts, trace, effect)
+            if finding is not None:
+                yield finding
+        for mutation in facts.mutations.values():
+            finding = _of_edit(module, facts, trace, mutation, traced)
+            if finding is not None:
+                yield finding
+
+
+def _owner_is_traced(facts: FunctionFacts, effect: Effect, traced: set[object]) -> bool:
+    """Whether the variable belongs to a function that is traced as well: then nothing leaves the trace."""
+    function = facts.function.parent if facts.function is not None else None
+    while function is not None:
+        if effect.what in function.bound:
+            return function in traced
+        function = function.parent
+    return False
+
+
+RULE = Rule(code="PS301", name="side-effect-in-trace", since="0.1", severity=Severity.ERROR, check=check)

@@ -1,0 +1,143 @@
+'''Reports a state pytree edited in place where somebody else can see it.
+
+## Why is this bad?
+
+Parameters, optimizer state and collections are plain dicts. Editing one in place changes it for everybody
+who holds it: the caller, the "frozen" TrainState it hangs from, the checkpoint being written. Under `jit` the
+same edit is lost instead, because the traced function works on a copy of the containers.
+
+```python bad
+from flax.training.train_state import TrainState
+
+def zero_bias(state: TrainState) -> TrainState:
+    state.params["dense"]["bias"] = 0.0  # error: [PS202]
+    return state
+```
+
+Use instead a new tree; what was built here may be filled here:
+
+```python good
+import jax
+from flax.training.train_state import TrainState
+
+def zero_bias(state: TrainState) -> TrainState:
+    params = jax.tree.map(lambda leaf: leaf, state.params)
+    params["dense"]["bias"] = 0.0
+    return state.replace(params=params)
+```
+
+The same goes for the containers that a memoised function returns: the cache hands the edited one to the next caller.
+
+```python bad
+import functools
+import jax
+
+@functools.lru_cache
+def plan(n):
+    return [i for i in range(n)]
+
+def run(n):
+    todo = plan(n)
+    return todo.pop()  # error: [PS202]
+```
+'''
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pytest_purestate._check.flow.facts import FunctionFacts, ModuleFacts, Mutation
+from pytest_purestate._check.model import Confidence, Finding, Label, Rule, Severity
+from pytest_purestate._check.rules._reuse import scope_of
+
+_STATE_NAMES = frozenset(
+    "params state opt_state variables batch_stats train_state model_state optimizer_state updates grads".split()
+)
+_HOW = {
+    "setitem": "an item is assigned here",
+    "delitem": "an item is deleted here",
+    "augmented": "the buffer is overwritten here",
+}
+
+
+def _confidence(module: ModuleFacts, facts: FunctionFacts, mutation: Mutation) -> Confidence | None:
+    """How sure it is that a state is edited; None when nothing says so."""
+    root, type_ = mutation.place.root, mutation.type
+    if mutation.how.startswith("setattr"):
+        return None
+    if type_.kind in ("array", "str", "number", "list", "set", "stream", "at") and mutation.visible not in ("memo", "frozen"):
+        return None
+    if type_.kind == "numpy" and mutation.how != "augmented":
+        return None
+    if mutation.evidence >= Confidence.MEDIUM:
+        return mutation.evidence
+    if mutation.visible != "caller":
+        return None
+    function = facts.function
+    own = function is not None and root.owner is function
+    if own and function in module.traced and mutation.how in ("setitem", "delitem") and not _is_self(facts, mutation):
+        return Confidence.HIGH
+    if root in facts.state_like:
+        return Confidence.MEDIUM
+    if root.name in _STATE_NAMES:
+        return Confidence.LOW
+    return None
+
+
+def _is_self(facts: FunctionFacts, mutation: Mutation) -> bool:
+    function = facts.function
+    return (
+        function is not None
+        and function.owner is not None
+        and bool(function.params)
+        and mutation.place.root.name == function.params[0].name
+    )
+
+
+def _message(module: ModuleFacts, mutation: Mutation, name: str) -> str:
+    if mutation.visible == "memo":
+        return f"`{name}` belongs to the cache of a memoised function and is edited in place"
+    if mutation.visible == "frozen":
+        return f"`{name}` belongs to a frozen state and is edited in place"
+    if mutation.how == "augmented":
+        return f"`{name}` is a buffer of the caller and is overwritten in place"
+    return f"state `{name}` of the caller is edited in place"
+
+
+def check(module: ModuleFacts) -> Iterator[Finding]:
+    """One finding for each edit of a state that the caller, a cache or a frozen object can see."""
+    for facts in module.functions:
+        for mutation in facts.mutations.values():
+            if not mutation.visible or (mutation.visible == "captured"):
+                continue
+            confidence = _confidence(module, facts, mutation)
+            if confidence is None:
+                continue
+            name = module.text(mutation.target)
+            if mutation.how in ("setitem", "delitem"):
+                name = name.rpartition("[")[0] or name
+            name = " ".join(name.split())
+            through = mutation.through
+            related: tuple[Label, ...] = ()
+            where = _HOW.get(mutation.how, f"`{mutation.how}` edits it here")
+            if through is not None:
+                if mutation.visible == "caller" and mutation.place.root.owner is facts.function:
+                    continue  # the helper's own finding, or the outermost caller's, says it
+                lowered = through.context.lowered
+                related = (Label(lowered.span(through.ref), where, lowered.source.path),)
+                where = "handed over here to be edited"
+            yield Finding(
+                code=RULE.code,
+                path=module.path,
+                message=_message(module, mutation, name),
+                primary=module.label(mutation.ref if through is None else mutation.target, where),
+                related=related,
+                help="build a new tree and return it, for example with `jax.tree.map`, `{**tree, name: value}` or `state.replace(...)`"
+                if mutation.how != "augmented"
+                else f"write `{name} = {name} {mutation.op} ...`, which makes a new array",
+                confidence=confidence,
+                scope=scope_of(facts),
+            )
+
+
+RULE = Rule(code="PS202", name="state-mutation", since="0.1", severity=Severity.ERROR, check=check)
