@@ -73,7 +73,7 @@ def find_module(importer: Path, dotted: str) -> Path | None:
     parts = [part for part in dotted.split(".") if part]
     if not parts:
         return None
-    folders = [importer.parent, root] if dotted.startswith(".") else [root, importer.parent]
+    folders = [importer.parent if dotted.startswith(".") else root]
     # A namespace package has no __init__.py: its folder is above the importer and bears the name.
     folders += [up.parent for up in list(root.parents)[:6] if up.name == parts[0]]
     if root.name == parts[0]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 
 from pytest_purestate._check.apis import arrays, ecosystem, flax, host, optax, random, transforms
 from pytest_purestate._check.apis.signature import Signature, SignatureError, parse_line, parse_table
 
-__all__ = ["KEY_ANNOTATIONS", "Signature", "SignatureError", "canonical", "find", "find_method", "parse_line", "table"]
+__all__ = ["KEY_ANNOTATIONS", "Signature", "SignatureError", "canonical", "exact", "find", "find_method", "is_question", "parse_line", "table"]
 
 KEY_ANNOTATIONS = random.KEY_ANNOTATIONS
 
@@ -45,6 +46,20 @@ def canonical(name: str) -> str:
         if name.startswith(prefix):
             return instead + name[len(prefix) :]
     return name
+
+
+_QUESTION = re.compile(r"_*(is|has|not|check|assert|validate|ensure|verify|maybe_check|expect)(_|[A-Z])|_*(isinstance|hasattr|len|repr|str)$")
+
+
+def is_question(name: str) -> bool:
+    """Whether a function's name says that it looks at its argument only: ``is_key``, ``assert_valid``, ..."""
+    return _QUESTION.match(name) is not None
+
+
+@cache
+def exact(name: str) -> Signature | None:
+    """What is known of exactly this function, defaults for a whole module left aside."""
+    return table().get(canonical(name))
 
 
 @cache

@@ -2,7 +2,7 @@
 
 TABLE = """
 jax.numpy.{asarray,array,copy,squeeze,expand_dims,reshape,atleast_1d,atleast_2d,stack,concatenate,array_split,vstack,hstack,flip,transpose,tile,repeat,broadcast_to,roll,take}(a): returns view a
-jax.numpy.{shape,ndim,size,iscomplexobj,isscalar,issubdtype,dtype,finfo,iinfo,result_type,promote_types}(a): returns opaque
+jax.numpy.{shape,ndim,size,iscomplexobj,isscalar,issubdtype,dtype,finfo,iinfo,result_type,promote_types,broadcast_shapes}(a): returns static
 jax.numpy.{ndarray,float32,int32,uint32,bfloat16,float64,bool_,uint8,int8,int64,uint64}(x): returns array
 jax.numpy.{unravel_index,meshgrid,split,hsplit,vsplit,nonzero,where,broadcast_arrays,unique}(x): returns opaque
 jax.numpy.{save,savez,load,einsum_path}(x): returns opaque
@@ -35,6 +35,8 @@ jax.tree_util.{tree_map,tree_map_with_path}(f, tree): pure; returns state; runs 
 jax.tree.{map_with_path}(f, tree): pure; returns state; runs f as tree
 jax.{tree_map,tree_multimap}(f, tree): pure; returns state; runs f as tree
 jax.tree_util.{tree_multimap}(f, tree): pure; returns state; runs f as tree
+jax.tree.structure(tree): returns static
+jax.tree_util.tree_structure(tree): returns static
 jax.tree.{unflatten}(treedef, leaves): returns state
 jax.tree_util.{tree_unflatten}(treedef, leaves): returns state
 jax.tree_util.Partial(func): returns opaque

@@ -32,7 +32,7 @@ __all__ = ["KINDS", "Signature", "SignatureError", "parse_line", "parse_table"]
 
 KINDS = frozenset(
     "key keys array numpy list dict set str number state stream module transform dist none logger "
-    "transformed kernel initializer deep opaque bool".split()
+    "static transformed kernel initializer deep opaque bool".split()
 )
 """Result kinds; also ``same p`` (p itself), ``copy p`` (a shallow copy), ``view p`` (p when it holds
 keys, else a new array), ``pair a b`` (a tuple)."""

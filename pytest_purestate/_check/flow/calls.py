@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
-from pytest_purestate._check.apis import Signature, find, find_method
+from pytest_purestate._check.apis import Signature, exact, find, find_method, is_question
 from pytest_purestate._check.flow import builtin, edits, keys
 from pytest_purestate._check.flow.classes import family_of
 from pytest_purestate._check.flow.facts import Dropped, Effect, Mutation, Trace
@@ -274,8 +274,11 @@ def _call_function(it: Interpreter, func: Func, args: Args, ref: int) -> Value:
     for root, entries in summary.spent.items():
         target = swap.value(Sym(root))
         if isinstance(target, Sym):
-            moved_uses = tuple((path, _outside(it, use, ref)) for path, use in entries)
-            it.state.spent[target.root] = it.state.spent.get(target.root, ()) + moved_uses
+            for path, use in entries:
+                guards = swap.feasible(use.guards)
+                if guards is not None:
+                    moved_use = _outside(it, use, ref, guards)
+                    it.state.spent[target.root] = (*it.state.spent.get(target.root, ()), (path, moved_use))
     return result
 
 
@@ -316,31 +319,30 @@ def _rebind(it: Interpreter, func: Func, place: Sym, value: Value) -> None:
         it.state.heap[place] = value
 
 
-def _outside(it: Interpreter, use: Use, ref: int) -> Use:
+def _outside(it: Interpreter, use: Use, ref: int, guards: Guards) -> Use:
     """A use inside a callee as its caller sees it."""
     return Use(
-        it.context, ref, ref, use.verb, "call", use.strong, it.state.path, it.frame.passes, use, True,
+        it.context, ref, ref, use.verb, "call", use.strong, {**it.state.path, **guards}, it.frame.passes, use, use.maybe,
         it.frame.replay, use.param,
     )  # fmt: skip
 
 
 def _replay_uses(it: Interpreter, summary: Summary, swap: Substitution, refs: dict[Root, int], ref: int) -> None:
-    """Spend what the callee spends: one use a place, however often the callee's paths do."""
-    grouped: dict[Sym, list[tuple[Use, dict[object, object], bool]]] = {}
+    """Spend what the callee spends; what it spends on every path is one sure use."""
+    function = summary.function
+    own = summary.params[0][1].root if function.owner is not None and summary.params else None
+    done: set[Sym] = set()
     for place, use in summary.uses:
-        possible, guards, dropped = swap.feasible(use.guards)
-        if possible:
-            grouped.setdefault(place, []).append((use, guards, dropped or use.maybe))
-    for place, uses in grouped.items():
-        target = swap.value(place)
-        sure = [entry for entry in uses if not entry[1] and not entry[2]]
-        inner, guards, maybe = sure[0] if sure else uses[0]
-        if len(uses) > 1 and not sure:
-            guards, maybe = {}, True
-        strong = any(use.strong for use, _, _ in uses)
+        guards = swap.feasible(use.guards)
+        if guards is None or place in done:
+            continue
+        if place in summary.always:
+            guards = {}
+            done.add(place)
         keys.spend(
-            it, target, refs.get(place.root, ref), ref, summary.function.name, "call", strong,
-            inner=inner, maybe=maybe, guards=guards, param=place.root.name,
+            it, swap.value(place), refs.get(place.root, ref), ref, function.name, "call", use.strong,
+            inner=use, maybe=use.maybe, guards=guards, param=place.root.name, owner=function.owner,
+            by_self=place.root is own,
         )  # fmt: skip
 
 
@@ -421,6 +423,15 @@ def mark_traced(it: Interpreter, value: Value, signature: Signature, ref: int) -
         it.context.facts.traced.setdefault(value.function, trace)
 
 
+def mark_dry(it: Interpreter, functions: Sequence[Value]) -> None:
+    """Note functions that only ever run for the shapes of their results: no number is drawn."""
+    for value in functions:
+        while isinstance(value, Partial | Wrapped):
+            value = value.func
+        if isinstance(value, Func) and value.context is it.context:
+            it.context.facts.dry.add(value.function)
+
+
 def _call_wrapped(it: Interpreter, callee: Wrapped, args: Args, ref: int, verb: str) -> Value:
     if callee.mode == "shape":
         return it.fresh(UNKNOWN, ref)
@@ -451,6 +462,7 @@ def _run(it: Interpreter, signature: Signature, functions: list[Value], args: Ar
         if mode not in ("shape", "tree", "call"):
             mark_traced(it, function, signature, ref)
     if mode == "shape":
+        mark_dry(it, functions)
         return it.fresh(UNKNOWN, ref)
     known = [function for function in functions if _followable(it, function)]
     if not known:
@@ -483,6 +495,7 @@ def _run(it: Interpreter, signature: Signature, functions: list[Value], args: Ar
     if mode in ("map", "tree"):
         trees = [value for value, _ in args.pos if value not in functions]
         results: list[Value] = []
+        outer, it.frame.mapped = it.frame.mapped, it.frame.mapped or mode == "tree"
         _repeat(
             it,
             NOTHING,
@@ -491,6 +504,7 @@ def _run(it: Interpreter, signature: Signature, functions: list[Value], args: Ar
             )
             or NOTHING,
         )
+        it.frame.mapped = outer
         return it.fresh(Type("state") if mode == "tree" else UNKNOWN, ref)
     operands = [entry for entry in args.pos[len(signature.callbacks) + 1 :]]
     if mode == "cond":
@@ -541,7 +555,7 @@ def _run_scan(it: Interpreter, function: Value, args: Args, params: Sequence[str
 
 
 def _call_library(it: Interpreter, callee: Ext, args: Args, ref: int, verb: str) -> Value:
-    resolved = it.resolved(callee)
+    resolved = callee if exact(callee.name) is not None else it.resolved(callee)
     if resolved is not callee and not isinstance(resolved, Ext):
         return _call(it, resolved, args, ref, verb)
     name = resolved.name if isinstance(resolved, Ext) else callee.name
@@ -672,7 +686,8 @@ def _mutator(
 ) -> Value:
     """``append``, ``update``, ... on a container: what goes in is moved, not spent."""
     # ``metrics.update(...)`` on an unknown object may be anything; only containers are edited by it.
-    edits.mutate(it, base, node.base if node is not None else None, ref, base_ref, name)
+    static = bool(args.every()) and all(it.is_static(value) for value, _ in args.every())
+    edits.mutate(it, base, node.base if node is not None else None, ref, base_ref, name, static=static)
     heap = it.state.heap
     if name == "append" and args.pos:
         size = edits.append_length(it, base)
@@ -759,7 +774,9 @@ def _callbacks(it: Interpreter, signature: Signature, args: Args, ref: int, verb
         if not functions:
             # ``jax.jit(static_argnums=0)`` and ``@partial(jax.jit, ...)`` take the function later.
             return Partial(Ext(signature.name), (), options)
-        if signature.mode not in ("shape", "memo"):
+        if signature.mode == "shape":
+            mark_dry(it, functions)
+        elif signature.mode != "memo":
             mark_traced(it, functions[0], signature, ref)
         return Wrapped(functions[0], signature.mode, signature.name, options)
     return _run(it, signature, functions, args, ref)
@@ -818,6 +835,8 @@ def _result(
 
 def _unknown(it: Interpreter, args: Args, ref: int, verb: str, name: str = "") -> Value:
     """Nothing is known of the callee: keys handed to it are taken to be spent, with less confidence."""
+    if is_question(verb):
+        return it.fresh(UNKNOWN, ref, verb)
     for value, at in args.every():
         keys.spend(it, value, at, ref, verb, "unknown", False)
     return it.fresh(UNKNOWN, ref, verb)

@@ -41,12 +41,12 @@ def _through_frozen(it: Interpreter, node: ir.Expr) -> bool:
 
 
 def mutate(
-    it: Interpreter, base: Value, base_node: ir.Expr | None, ref: int, target: int, how: str, *, op: str = "", value: int = -1
+    it: Interpreter, base: Value, base_node: ir.Expr | None, ref: int, target: int, how: str, *, op: str = "", value: int = -1, static: bool = False
 ) -> None:
     """Record an edit of the object ``base``."""
     if isinstance(base, Choice):
         for option, _ in base.options:
-            mutate(it, option, base_node, ref, target, how, op=op, value=value)
+            mutate(it, option, base_node, ref, target, how, op=op, value=value, static=static)
         return
     if not isinstance(base, Sym):
         return
@@ -59,7 +59,7 @@ def mutate(
         evidence = Confidence.HIGH
     elif type_.kind == "state":
         evidence = Confidence.HIGH if type_.certain else Confidence.MEDIUM
-    fact = Mutation(it.context, ref, target, base, type_, how, seen, op, value, None, evidence)
+    fact = Mutation(it.context, ref, target, base, type_, how, seen, op, value, None, evidence, static)
     key = (ref, how)
     known = it.frame.facts.mutations.get(key)
     if known is None or (not known.visible and seen) or known.evidence < evidence:
@@ -81,7 +81,7 @@ def store_attribute(
         value_ref = getattr(getattr(node, "value", None), "ref", -1)
         op = node.op if isinstance(node, ir.AugAssign) else ""
         statement = getattr(node, "ref", target.ref)
-        mutate(it, base, target.base, statement, target.ref, "setattr", op=op, value=value_ref)
+        mutate(it, base, target.base, statement, target.ref, "setattr", op=op, value=value_ref, static=it.is_static(value))
     elif isinstance(base, Choice):
         for option, _ in base.options:
             store_attribute(it, option, target, value, node)
@@ -99,9 +99,9 @@ def store_item(
     if isinstance(base, Sym):
         if len(index) == 1 and not isinstance(index[0], Range | type(...)):
             it.state.heap[Sym(base.root, (*base.path, ("[", index[0])))] = value
-        mutate(it, base, target.base, statement, target.ref, "setitem", op=op, value=value_ref)
+        mutate(it, base, target.base, statement, target.ref, "setitem", op=op, value=value_ref, static=it.is_static(value))
     elif isinstance(base, Choice):
-        mutate(it, base, target.base, statement, target.ref, "setitem", op=op, value=value_ref)
+        mutate(it, base, target.base, statement, target.ref, "setitem", op=op, value=value_ref, static=it.is_static(value))
 
 
 def delete_item(it: Interpreter, base: Value, index: tuple[object, ...], target: ir.GetItem, node: ir.Delete) -> None:

@@ -82,7 +82,8 @@ class Mutation:
     """An edit in place. ``how``: setitem, delitem, setattr, augmented or the name of a method.
 
     ``visible``: the caller, a captured scope or a frozen object sees it. ``through`` is the inner
-    mutation when a called function does it. ``array``: the edited value is a JAX array for certain.
+    mutation when a called function does it. ``static``: what is stored is a
+    Python value at trace time.
     """
 
     context: ModuleContext
@@ -96,6 +97,7 @@ class Mutation:
     value: int = -1
     through: Mutation | None = None
     evidence: Confidence = Confidence.LOW
+    static: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -144,6 +146,7 @@ class FunctionFacts:
     calls: dict[int, ir.Function] = field(default_factory=dict)
     returns_value: bool = False
     edits_self: bool = False
+    returned: set[Root] = field(default_factory=set)
     state_like: set[Root] = field(default_factory=set)
     arrayish: set[Root] = field(default_factory=set)
 
@@ -155,6 +158,7 @@ class ModuleFacts:
     context: ModuleContext
     functions: list[FunctionFacts] = field(default_factory=list)
     traced: dict[ir.Function, Trace] = field(default_factory=dict)
+    dry: set[ir.Function] = field(default_factory=set)
     is_test: bool = False
 
     @property
@@ -180,6 +184,14 @@ class ModuleFacts:
 
     def edit(self, ref: int, replacement: str) -> Edit:
         return Edit(self.span(ref), replacement)
+
+    def reuses(self, kind: str) -> Iterator[tuple[FunctionFacts, Reuse]]:
+        """The reuses of one kind, but for functions that only run for their shapes."""
+        for facts in self.functions:
+            if facts.function not in self.dry:
+                for reuse in facts.reuses.values():
+                    if reuse.kind == kind:
+                        yield facts, reuse
 
     def traced_functions(self) -> Iterator[tuple[FunctionFacts, Trace]]:
         """Every traced function: transformed, nested in one, or called from one in this module."""

@@ -57,6 +57,7 @@ from pytest_purestate._check.flow.values import (
     Value,
     Wrapped,
     contradicts,
+    leaves,
 )
 
 from pytest_purestate._check.model import Confidence
@@ -72,6 +73,9 @@ _unique = itertools.count(1)
 PASSES = 2
 _DEEP = 3  # loops nested deeper than this are run once: the cost doubles with every level
 _BUDGET = 40_000  # statements and calls interpreted for one function before loops are run once
+
+_STATIC_ATTRIBUTES = frozenset(("shape", "ndim", "dtype", "size", "aval", "sharding"))
+STATIC = Type("static")
 
 _STATIC = (Func, ClassValue, Ext, Wrapped, Partial, Bound)
 
@@ -110,6 +114,7 @@ class Frame:
         self.moved: set[Root] = set()
         self.fresh: dict[Root, tuple[int, int, str, str]] = {}
         self.steps = 0
+        self.mapped = False
         self.pure: tuple[int, str, str, Type, Confidence] | None = None
         self.yields: list[Value] = []
 
@@ -292,6 +297,8 @@ class Interpreter:
             if name in frame.free and name in state.env
         ]
         roots = reachable([result, *(value for _, value in stores), *(value for _, value in rebound)], state.heap)
+        for value, _ in exits:
+            frame.facts.returned.update(leaf.root for leaf in leaves(value) if isinstance(leaf, Sym) and not leaf.path)
         frame.facts.returns_value = any(value != NOTHING for value, _ in exits)
         return Summary(
             func.function,
@@ -304,6 +311,7 @@ class Interpreter:
             tuple(frame.facts.effects.values()),
             {place: self.leaving(value, frame, state) for place, value in state.heap.items() if place.root in roots},
             {root: entries for root, entries in state.spent.items() if root in roots},
+            _always([at for _, at in exits]),
         )
 
     def leaving(self, value: Value, frame: Frame, state: State) -> Value:
@@ -465,12 +473,31 @@ class Interpreter:
                 return found[0]
         return UNKNOWN
 
+    def is_static(self, value: Value) -> bool:
+        """Whether a value is a Python value at trace time: shapes, dtypes, literals and what is made of them."""
+        if isinstance(value, Const | Func | Ext | ClassValue):
+            return True
+        if isinstance(value, Tup):
+            return all(self.is_static(item) for item in value.items)
+        if isinstance(value, Linear):
+            return self.is_static(value.base)
+        if isinstance(value, Sym):
+            kind = self.typeof(value).kind
+            if kind in ("static", "number", "str"):
+                return True
+            if kind in ("list", "tuple", "dict", "set") and value.root.kind == "local":
+                held = [v for place, v in self.state.heap.items() if place.root is value.root and place.path[-1][0] == "["]
+                return bool(held) and all(self.is_static(item) for item in held)
+        return False
+
     def element_type(self, type_: Type, step: Step) -> Type:
         """The type of an attribute or element of a value of this type."""
         kind, name = step
         if type_.kind == "keys":
             return type_ if isinstance(name, Range) or kind == "." else Type("key", certain=type_.certain)
         if kind == ".":
+            if name in _STATIC_ATTRIBUTES:
+                return STATIC
             if type_.cls is not None:
                 field = type_.cls.fields().get(str(name))
                 if field is not None:
@@ -483,7 +510,7 @@ class Interpreter:
                 return type_
             if type_.kind == "instance" and name in ("params", "opt_state", "batch_stats"):
                 return Type("state")
-        elif type_.kind in ("array", "state", "numpy"):
+        elif type_.kind in ("array", "state", "numpy", "static"):
             return type_
         elif type_.kind == "at":
             return Type("at[]", certain=type_.certain)
@@ -1311,6 +1338,8 @@ class Interpreter:
                     return Linear(right, left.value)
             if op == "+" and isinstance(left, Tup) and isinstance(right, Tup):
                 return Tup(left.items + right.items)
+        if all(self.typeof(side).kind in ("static", "number", "str") for side in (left, right)):
+            return self.fresh(STATIC, ref, "arithmetic")
         for side in (left, right):
             type_ = self.typeof(side)
             if type_.kind == "array":
@@ -1354,6 +1383,25 @@ class Interpreter:
         for part in node.parts:
             self.eval(part)
         return self.fresh(Type("str") if node.kind == "string" else UNKNOWN, node.ref)
+
+
+def _always(exits: list[State]) -> frozenset[Sym]:
+    """The places that are spent in every one of these states, whatever they assume."""
+    spent = [
+        {
+            Sym(root, path)
+            for root, entries in state.spent.items()
+            if root.kind != "local"
+            for path, use in entries
+            if _dominated(use, state)
+        }
+        for state in exits
+    ]
+    return frozenset(set.intersection(*spent)) if spent else frozenset()
+
+
+def _dominated(use: Use, state: State) -> bool:
+    return all(condition in state.path and state.path[condition] == outcome for condition, outcome in use.guards.items())
 
 
 def _names(target: ir.Expr) -> Iterable[str]:

@@ -130,6 +130,8 @@ def spend(
     maybe: bool = False,
     guards: Guards | None = None,
     param: str = "",
+    owner: ir.Class | None = None,
+    by_self: bool = False,
 ) -> None:
     """Spend every key in ``value``; a key that was spent before on this path becomes a Reuse fact."""
     frame = it.frame
@@ -144,7 +146,8 @@ def spend(
         if not strong and type_.kind not in ("key", "keys") and not looks_like_key(label_of(place)):
             continue
         use = Use(
-            it.context, ref, call, verb, kind, strong, when, frame.passes, inner, maybe, frame.replay, param
+            it.context, ref, call, verb, kind, strong, when, frame.passes, inner, maybe, frame.replay, param, frame.mapped,
+            owner, by_self,
         )  # fmt: skip
         entries = state.spent.get(place.root, ())
         _meet(it, place, type_, use, entries)
@@ -164,6 +167,10 @@ def _meet(it: Interpreter, place: Sym, type_: Type, use: Use, entries: tuple[tup
             continue
         if first.ref == use.ref and first.passes == use.passes:
             continue
+        if first.call == use.call and first.passes == use.passes:
+            continue  # two paths through one call
+        if use.by_self and first.owner is not None and first.owner is use.owner:
+            return  # both uses are inside the methods of one class, where the defect is
         sure = _confidence(place, type_, first, use)
         if sure is not None and (best is None or sure > best[0]):
             best = (sure, first)
@@ -184,14 +191,22 @@ def _confidence(place: Sym, type_: Type, first: Use, second: Use) -> Confidence 
         return Confidence.LOW
     if first.ref == second.ref and not second.strong:
         return Confidence.LOW
-    if first.verb in _PAIRED and first.verb == second.verb and first.ref != second.ref:
+    # The same permutation for paired arrays is meant; the same one in every epoch is not.
+    if _deepest(first).verb in _PAIRED and _deepest(second).verb in _PAIRED and (first.ref != second.ref or second.mapped):
         return Confidence.LOW
     if not (first.strong or second.strong):
-        return Confidence.MEDIUM if known else Confidence.LOW
+        # One unknown callee called twice may be a replay; two that differ hardly are.
+        return Confidence.MEDIUM if known and first.verb != second.verb else Confidence.LOW
     certain = first.strong and second.strong and not (first.maybe or second.maybe)
     absent = object()
     dominates = all(second.guards.get(c, absent) == v for c, v in first.guards.items())
     return Confidence.HIGH if certain and dominates else Confidence.MEDIUM
+
+
+def _deepest(use: Use) -> Use:
+    while use.inner is not None:
+        use = use.inner
+    return use
 
 
 # --- the children of a split ---------------------------------------------------------------

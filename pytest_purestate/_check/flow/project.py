@@ -8,11 +8,11 @@ is called.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_purestate._check.apis import table
 from pytest_purestate._check.flow.facts import ModuleFacts
 from pytest_purestate._check.flow.values import ClassValue, Ext, Root, Sym, Type, Value
 
@@ -67,8 +67,7 @@ class Project:
         self._lower = lower
         self._find = find
         self._contexts: dict[Path, ModuleContext | None] = {}
-        self._foreign = {name.split(".", 1)[0].lstrip("@") for name in table()}
-        self._foreign |= {"typing", "typing_extensions", "abc", "enum", "re", "sys", "contextlib", "flax", "chex"}
+        self._foreign = {"builtins", "jax", "numpy", *sys.stdlib_module_names}
 
     def add(self, context: ModuleContext) -> None:
         if context.file is not None:

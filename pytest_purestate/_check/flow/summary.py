@@ -7,6 +7,7 @@ identity (each call makes a new key), and replays what happened: uses, stores, e
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -37,12 +38,18 @@ from pytest_purestate._check.flow.values import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Substitution", "Summary", "reachable"]
+_SHARED = frozenset(("true", "none", "eq", "val", "lt"))  # conditions on values, which the caller may know
+_calls = itertools.count(1)
+
+__all__ = ["Substitution", "Summary", "decide", "reachable"]
 
 
 @dataclass(slots=True, eq=False)
 class Summary:
-    """The behaviour of one function in terms of its parameters, captured variables and new objects."""
+    """The behaviour of one function in terms of its parameters, captured variables and new objects.
+
+    ``always`` are the places that are spent on every way to a return.
+    """
 
     function: ir.Function
     params: tuple[tuple[ir.Param, Sym], ...]
@@ -54,6 +61,7 @@ class Summary:
     effects: tuple[Effect, ...] = ()
     heap: Mapping[Sym, Value] = field(default_factory=dict)
     spent: Mapping[Root, tuple[tuple[Path, Use], ...]] = field(default_factory=dict)
+    always: frozenset[Sym] = frozenset()
 
 
 def reachable(values: Iterable[Value], heap: Mapping[Sym, Value]) -> set[Root]:
@@ -97,6 +105,7 @@ class Substitution:
     def __init__(self, known: dict[Root, Value], step: Callable[[Value, Step], Value]) -> None:
         self.known = known
         self.step = step
+        self.private = next(_calls)
 
     def value(self, value: Value) -> Value:
         if isinstance(value, Sym):
@@ -168,34 +177,27 @@ class Substitution:
         return bound
 
     def guards(self, guards: Guards) -> dict[object, object]:
-        """The guards in the caller's terms; conditions private to the call are dropped."""
+        """The guards in the caller's terms; conditions on what only the callee knows belong to this one call."""
         out: dict[object, object] = {}
         for condition, outcome in guards.items():
-            if isinstance(condition, tuple) and condition[0] in ("true", "none", "eq", "val", "isinstance", "lt"):
-                moved = tuple([condition[0], *[self.value(part) if isinstance(part, Sym | Linear) else part for part in condition[1:]]])
-                out[moved] = outcome
+            assert isinstance(condition, tuple)
+            if condition[0] in _SHARED:
+                parts = [self.value(part) if isinstance(part, Sym | Linear) else part for part in condition[1:]]
+                out[(condition[0], *parts)] = outcome
+            elif condition[0] != "never":
+                out[("call", self.private, condition)] = outcome
         return out
 
-    def feasible(self, guards: Guards) -> tuple[bool, dict[object, object], bool]:
-        """Whether the guards can hold here, what remains of them, and whether some were dropped."""
+    def feasible(self, guards: Guards) -> dict[object, object] | None:
+        """What remains of the guards in the caller's terms; None when they cannot hold here."""
         remaining: dict[object, object] = {}
-        dropped = False
-        for condition, outcome in guards.items():
-            if condition == ("never",):
-                continue
-            moved = self.guards({condition: outcome})
-            if not moved:
-                dropped = True
-                continue
-            ((key, wanted),) = moved.items()
-            known = decide(key)
+        for condition, wanted in self.guards(guards).items():
+            known = decide(condition)
             if known is None:
-                remaining[key] = wanted
-            elif known != wanted and not (isinstance(key, tuple) and key[0] == "val"):
-                return False, {}, False
-            elif isinstance(key, tuple) and key[0] == "val" and known != wanted:
-                return False, {}, False
-        return True, remaining, dropped
+                remaining[condition] = wanted
+            elif known != wanted:
+                return None
+        return remaining
 
 
 def decide(condition: object) -> object:

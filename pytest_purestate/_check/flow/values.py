@@ -237,7 +237,9 @@ class Use:
     ``ref`` is the expression that was handed over, ``call`` the call it was handed to, ``verb`` that
     call's short name. ``kind`` is split, draw, init, apply, call (a project function) or unknown.
     ``strong`` means the callee is known to spend it. ``inner`` is the use inside the called function
-    that this one stands for; ``passes`` the loop passes in force; ``replay`` the comparison around it.
+    that this one stands for; ``passes`` the loop passes in force; ``replay`` the comparison around it;
+    ``mapped`` says that it happens for each leaf of a tree. ``owner`` is the class of the method called, and
+    ``by_self`` says that the method found the key on its own object.
     """
 
     context: ModuleContext
@@ -252,6 +254,9 @@ class Use:
     maybe: bool = False
     replay: int = 0
     param: str = ""
+    mapped: bool = False
+    owner: ir.Class | None = None
+    by_self: bool = False
 
 
 def contradicts(a: Guards, b: Guards) -> bool:

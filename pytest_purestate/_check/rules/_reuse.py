@@ -14,13 +14,13 @@ def scope_of(facts: FunctionFacts) -> str:
     return facts.function.qualname if facts.function is not None else ""
 
 
-def name_of(module: ModuleFacts, use: Use) -> str:
+def name_of(use: Use) -> str:
     """The key as the user wrote it, shortened when it is a long expression."""
-    text = " ".join(module.text(use.ref).split())
-    call = use.inner is not None and use.ref == use.call
-    if call or not text or len(text) > 40:
-        return use.param or "key"
-    return text
+    while use.inner is not None and use.ref == use.call:  # not an argument: a callback's, or an attribute
+        use = use.inner
+    lowered = use.context.lowered
+    text = " ".join(lowered.source.slice(lowered.span(use.ref)).split())
+    return text if text and len(text) <= 40 else use.param or "key"
 
 
 def chain(use: Use) -> tuple[Label, ...]:

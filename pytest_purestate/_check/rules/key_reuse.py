@@ -44,22 +44,20 @@ from pytest_purestate._check.rules._reuse import name_of, reuse_finding
 
 def check(module: ModuleFacts) -> Iterator[Finding]:
     """One finding for each later use of a spent key."""
-    for facts in module.functions:
-        for reuse in facts.reuses.values():
-            if reuse.kind == "plain":
-                name = name_of(module, reuse.second)
-                yield reuse_finding(
-                    module,
-                    facts,
-                    reuse,
-                    code=RULE.code,
-                    message=f"key `{name}` is used again after `{reuse.first.verb}` consumed it",
-                    here="used again here",
-                    first="first consumed here",
-                    help=f"split it first, `{name}_a, {name}_b = jax.random.split({name})`, and use each part once"
-                    if name.isidentifier()
-                    else "split the key first and use each part once",
-                )
+    for facts, reuse in module.reuses("plain"):
+        name = name_of(reuse.second)
+        yield reuse_finding(
+            module,
+            facts,
+            reuse,
+            code=RULE.code,
+            message=f"key `{name}` is used again after `{reuse.first.verb}` consumed it",
+            here="used again here",
+            first="first consumed here",
+            help=f"split it first, `{name}_a, {name}_b = jax.random.split({name})`, and use each part once"
+            if name.isidentifier()
+            else "split the key first and use each part once",
+        )
 
 
 RULE = Rule(code="PS101", name="key-reuse", since="0.1", severity=Severity.ERROR, check=check)

@@ -47,22 +47,20 @@ from pytest_purestate._check.rules._reuse import name_of, reuse_finding
 
 def check(module: ModuleFacts) -> Iterator[Finding]:
     """One finding for each expression that spends the same key in pass after pass."""
-    for facts in module.functions:
-        for reuse in facts.reuses.values():
-            if reuse.kind == "loop":
-                name = name_of(module, reuse.second)
-                yield reuse_finding(
-                    module,
-                    facts,
-                    reuse,
-                    code=RULE.code,
-                    message=f"key `{name}` is consumed by `{reuse.second.verb}` in every iteration",
-                    here="every iteration meets the key that the one before consumed",
-                    first="",
-                    help=f"give each iteration its own key: `jax.random.fold_in({name}, i)`, or loop over `jax.random.split({name}, n)`"
-                    if name.isidentifier()
-                    else "give each iteration its own key with `jax.random.fold_in` or `jax.random.split`",
-                )
+    for facts, reuse in module.reuses("loop"):
+        name = name_of(reuse.second)
+        yield reuse_finding(
+            module,
+            facts,
+            reuse,
+            code=RULE.code,
+            message=f"key `{name}` is consumed by `{reuse.second.verb}` in every iteration",
+            here="every iteration meets the key that the one before consumed",
+            first="",
+            help=f"give each iteration its own key: `jax.random.fold_in({name}, i)`, or loop over `jax.random.split({name}, n)`"
+            if name.isidentifier()
+            else "give each iteration its own key with `jax.random.fold_in` or `jax.random.split`",
+        )
 
 
 RULE = Rule(code="PS102", name="key-reuse-in-loop", since="0.1", severity=Severity.ERROR, check=check)

@@ -50,20 +50,18 @@ def _advice(facts: FunctionFacts, reuse: Reuse) -> str:
 
 def check(module: ModuleFacts) -> Iterator[Finding]:
     """One finding for each use of a parent after its split."""
-    for facts in module.functions:
-        for reuse in facts.reuses.values():
-            if reuse.kind == "parent":
-                name = name_of(module, reuse.second)
-                yield reuse_finding(
-                    module,
-                    facts,
-                    reuse,
-                    code=RULE.code,
-                    message=f"key `{name}` is used again after `split` consumed it",
-                    here="used again here",
-                    first="first consumed here",
-                    help=_advice(facts, reuse),
-                )
+    for facts, reuse in module.reuses("parent"):
+        name = name_of(reuse.second)
+        yield reuse_finding(
+            module,
+            facts,
+            reuse,
+            code=RULE.code,
+            message=f"key `{name}` is used again after `split` consumed it",
+            here="used again here",
+            first="first consumed here",
+            help=_advice(facts, reuse),
+        )
 
 
 RULE = Rule(code="PS103", name="parent-key-reuse", since="0.1", severity=Severity.ERROR, check=check)

@@ -96,13 +96,20 @@ def _of_effect(module: ModuleFacts, facts: FunctionFacts, trace: Trace, effect: 
         primary=module.label(ref, "not run by the compiled function"),
         related=(_trace_label(trace),),
         help=_HELP.get(effect.kind, "do it outside the traced function"),
-        confidence=Confidence.HIGH,
+        confidence=_sure(module, True),
         scope=scope_of(facts),
     )
 
 
+def _sure(module: ModuleFacts, certain: bool) -> Confidence:
+    """Tests watch tracing on purpose: there it is no more than a hint."""
+    if module.is_test:
+        return Confidence.LOW
+    return Confidence.HIGH if certain else Confidence.MEDIUM
+
+
 def _of_edit(module: ModuleFacts, facts: FunctionFacts, trace: Trace, mutation: Mutation, traced: set[object]) -> Finding | None:
-    if mutation.visible != "captured" or mutation.through is not None:
+    if mutation.visible != "captured" or mutation.through is not None or mutation.static:
         return None
     if any(_inside(facts.function, owner) and owner in traced for owner in (mutation.place.root.owner,)):
         return None
@@ -121,7 +128,7 @@ def _of_edit(module: ModuleFacts, facts: FunctionFacts, trace: Trace, mutation: 
         primary=module.label(mutation.ref, "holds a tracer, and is not run by the compiled function"),
         related=(_trace_label(trace),),
         help="return the value and collect it outside",
-        confidence=Confidence.HIGH if mutation.type.kind in ("list", "dict", "set") else Confidence.MEDIUM,
+        confidence=_sure(module, mutation.type.kind in ("list", "dict", "set")),
         scope=scope_of(facts),
     )
 

@@ -69,6 +69,8 @@ def _confidence(module: ModuleFacts, facts: FunctionFacts, mutation: Mutation) -
         return None
     if type_.kind == "numpy" and mutation.how != "augmented":
         return None
+    if any(step == (".", "hyperparams") for step in mutation.place.path):
+        return Confidence.LOW  # optax documents it as the way to change a hyperparameter
     if mutation.evidence >= Confidence.MEDIUM:
         return mutation.evidence
     if mutation.visible != "caller":
@@ -76,7 +78,8 @@ def _confidence(module: ModuleFacts, facts: FunctionFacts, mutation: Mutation) -
     function = facts.function
     own = function is not None and root.owner is function
     if own and function in module.traced and mutation.how in ("setitem", "delitem") and not _is_self(facts, mutation):
-        return Confidence.HIGH
+        # A traced function edits its own copy of the containers: lost, unless it returns them.
+        return Confidence.LOW if root in facts.returned else Confidence.HIGH
     if root in facts.state_like:
         return Confidence.MEDIUM
     if root.name in _STATE_NAMES:

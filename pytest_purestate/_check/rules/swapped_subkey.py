@@ -61,7 +61,7 @@ def _replacement(module: ModuleFacts, ref: int, instead: str) -> Fix | None:
 
 
 def _of_reuse(module: ModuleFacts, facts: FunctionFacts, reuse: Reuse) -> Finding:
-    name = name_of(module, reuse.second)
+    name = name_of(reuse.second)
     return reuse_finding(
         module,
         facts,
@@ -91,10 +91,9 @@ def _of_swap(module: ModuleFacts, facts: FunctionFacts, swap: Swap) -> Finding:
 
 def check(module: ModuleFacts) -> Iterator[Finding]:
     """One finding for each split whose spent and unused children were swapped."""
+    for facts, reuse in module.reuses("swapped"):
+        yield _of_reuse(module, facts, reuse)
     for facts in module.functions:
-        for reuse in facts.reuses.values():
-            if reuse.kind == "swapped":
-                yield _of_reuse(module, facts, reuse)
         for swap in facts.swaps:
             yield _of_swap(module, facts, swap)
 
