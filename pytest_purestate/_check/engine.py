@@ -206,7 +206,7 @@ class Checker:
         """Check one source that could be read."""
         target = Target(source.file or Path(source.path), source.path, config)
         if problem := bounds.problem(source.data):
-            finding = _own("PS004", source.path, problem.message, problem.help, problem.offset)
+            finding = _own("PS004", source.path, f"not parsed: {problem.message}", offset=problem.offset)
             return self._result(target, [finding], config)
         try:
             findings = analyse(source, self._project, self._chosen(config))
