@@ -9,7 +9,7 @@ from story.impure.state_machine import Turnstile
 from story.pure.state_machine import COIN, LOCKED, PUSH, action, passages
 
 
-@caught("turnstile.unlocked", "False", "True")
+@caught("turnstile.unlocked", "before: False", "after:  True")
 def test_object_changes_while_it_answers() -> None:
     turnstile = Turnstile()
     with assert_unchanged(turnstile=turnstile):

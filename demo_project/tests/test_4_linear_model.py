@@ -10,7 +10,7 @@ from story.impure.linear_model import LinearModel
 from story.pure.linear_model import Params, initial_params, predict, update
 
 
-@caught("model.w", "3.0")
+@caught("model.w", "after:  3.0", "model.b", "after:  1.0")
 def test_object_is_another_model_after_an_update() -> None:
     model = LinearModel()
     with assert_unchanged(model=model):

@@ -12,12 +12,12 @@ __all__ = ["MomentumOptimizer"]
 
 
 class MomentumOptimizer:
-    """Gradient descent with (heavy ball) momentum, for one parameter array."""
+    """Gradient descent with (heavy ball) momentum, for a parameter array like `params`."""
 
-    def __init__(self, learning_rate: float = 0.1, momentum: float = 0.9) -> None:
+    def __init__(self, params: jax.Array, learning_rate: float = 0.1, momentum: float = 0.9) -> None:
         self.learning_rate = learning_rate
         self.momentum = momentum
-        self.velocity = jnp.zeros(())
+        self.velocity = jnp.zeros_like(params)
 
     def step(self, params: jax.Array, grads: jax.Array) -> jax.Array:
         """Return the parameters after one step, of the shape of `params`."""
