@@ -21,6 +21,7 @@ logging.{debug,info,warning,warn,error,critical,exception,log}(msg): effect log;
 logging.{getLogger,Logger}(name): returns logger
 absl.logging.{debug,info,warning,warn,error,fatal,exception,log,log_first_n,log_every_n,vlog}(msg): effect log; returns none
 loguru.logger.{debug,info,warning,error,critical,exception,log,trace,success}(msg): effect log; returns none
+@*.{debug,info,warning,error,exception,critical,fatal}(msg): returns none
 @logger.{debug,info,warning,warn,error,critical,exception,log}(msg): effect log; returns none
 
 time.{sleep}(x): effect sleep; returns none

@@ -48,6 +48,7 @@ __all__ = ["Args", "bind_method", "call", "call_value", "decorate", "statement_c
 
 _unique = itertools.count(1)
 _REPLAY = re.compile(r"assert|allclose|array_equal|isclose|equal$|chex\.")
+_CLASS_NAME = re.compile(r"_*[A-Z][a-z0-9]+\w*$")  # of a class we cannot see: it may only store the key
 _CALLABLE = (Func, Wrapped, Partial, Bound, ClassValue, Ext)
 _NOT_UPDATES = frozenset("hour minute second microsecond tzinfo day month year fold inplace regex value to_replace count".split())
 _DRY = frozenset(("lower", "trace", "eval_shape", "clear_cache", "_cache_size"))
@@ -529,7 +530,10 @@ def _repeat(it: Interpreter, carry: Value, turn: Callable[[Value, int], Value]) 
     held = [carry]
 
     def body() -> None:
-        held[0] = turn(held[0], it.frame.passes[-1][1])
+        frame = it.frame
+        outer, frame.repeats = frame.repeats, True
+        held[0] = turn(held[0], frame.passes[-1][1])
+        frame.repeats = outer
 
     it.loop(lambda number: True, body, None)
     it._join_breaks()
@@ -837,8 +841,9 @@ def _unknown(it: Interpreter, args: Args, ref: int, verb: str, name: str = "") -
     """Nothing is known of the callee: keys handed to it are taken to be spent, with less confidence."""
     if is_question(verb):
         return it.fresh(UNKNOWN, ref, verb)
+    kind = "store" if _CLASS_NAME.match(verb) else "unknown"
     for value, at in args.every():
-        keys.spend(it, value, at, ref, verb, "unknown", False)
+        keys.spend(it, value, at, ref, verb, kind, False)
     return it.fresh(UNKNOWN, ref, verb)
 
 

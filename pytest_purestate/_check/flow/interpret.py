@@ -115,6 +115,7 @@ class Frame:
         self.fresh: dict[Root, tuple[int, int, str, str]] = {}
         self.steps = 0
         self.mapped = False
+        self.repeats = False
         self.pure: tuple[int, str, str, Type, Confidence] | None = None
         self.yields: list[Value] = []
 
@@ -380,6 +381,11 @@ class Interpreter:
             if name in _BUILTINS:
                 return Ext(f"builtins.{name}")
             value = Sym(Root("free", UNKNOWN, name, owner=self.context))
+        if isinstance(value, Choice):
+            # ``try: import x; except ImportError: x = None``: where it is used, it is there.
+            options = [option for option, _ in value.options if option != NOTHING]
+            if options and all(isinstance(option, _STATIC) for option in options):
+                value = options[0]
         if isinstance(value, _STATIC):
             return value
         if frame is module:
@@ -486,7 +492,13 @@ class Interpreter:
             if kind in ("static", "number", "str"):
                 return True
             if kind in ("list", "tuple", "dict", "set") and value.root.kind == "local":
-                held = [v for place, v in self.state.heap.items() if place.root is value.root and place.path[-1][0] == "["]
+                held = [
+                    leaf
+                    for place, item in self.state.heap.items()
+                    if place.root is value.root and place.path[-1][0] == "["
+                    for leaf in leaves(item)
+                    if not (isinstance(leaf, Sym) and leaf.root is value.root)  # never stored on that path
+                ]
                 return bool(held) and all(self.is_static(item) for item in held)
         return False
 

@@ -147,7 +147,7 @@ def spend(
             continue
         use = Use(
             it.context, ref, call, verb, kind, strong, when, frame.passes, inner, maybe, frame.replay, param, frame.mapped,
-            owner, by_self,
+            owner, by_self, frame.repeats,
         )  # fmt: skip
         entries = state.spent.get(place.root, ())
         _meet(it, place, type_, use, entries)
@@ -189,7 +189,7 @@ def _confidence(place: Sym, type_: Type, first: Use, second: Use) -> Confidence 
     known = type_.kind in ("key", "keys")
     if not (known or first.strong or second.strong):
         return Confidence.LOW
-    if first.ref == second.ref and not second.strong:
+    if (first.ref == second.ref and not second.strong) or "store" in (first.kind, second.kind):
         return Confidence.LOW
     # The same permutation for paired arrays is meant; the same one in every epoch is not.
     if _deepest(first).verb in _PAIRED and _deepest(second).verb in _PAIRED and (first.ref != second.ref or second.mapped):

@@ -239,7 +239,8 @@ class Use:
     ``strong`` means the callee is known to spend it. ``inner`` is the use inside the called function
     that this one stands for; ``passes`` the loop passes in force; ``replay`` the comparison around it;
     ``mapped`` says that it happens for each leaf of a tree. ``owner`` is the class of the method called, and
-    ``by_self`` says that the method found the key on its own object.
+    ``by_self`` says that the method found the key on its own object. ``callback`` says that a transform
+    such as ``scan`` makes the call, over and over.
     """
 
     context: ModuleContext
@@ -257,6 +258,7 @@ class Use:
     mapped: bool = False
     owner: ir.Class | None = None
     by_self: bool = False
+    callback: bool = False
 
 
 def contradicts(a: Guards, b: Guards) -> bool:

@@ -39,28 +39,42 @@ The bodies of `lax.scan`, `lax.fori_loop`, `lax.while_loop`, `lax.map` and `jax.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
-from pytest_purestate._check.flow.facts import ModuleFacts
+from pytest_purestate._check.flow.facts import FunctionFacts, ModuleFacts, Reuse
 from pytest_purestate._check.model import Finding, Rule, Severity
 from pytest_purestate._check.rules._reuse import name_of, reuse_finding
+
+
+def _finding(module: ModuleFacts, facts: FunctionFacts, reuse: Reuse) -> Finding:
+    use, transform = reuse.second, ""
+    while use.callback and use.inner is not None and use.inner.context is module.context:
+        transform = transform or module.text(reuse.second.call).partition("(")[0]
+        use = use.inner
+    name = name_of(use)
+    finding = reuse_finding(
+        module,
+        facts,
+        Reuse(reuse.kind, use, use, reuse.place, reuse.confidence),
+        code=RULE.code,
+        message=f"key `{name}` is consumed by `{use.verb}` in every iteration"
+        + (f" of `{transform}`" if transform else ""),
+        here="every iteration meets the key that the one before consumed",
+        first="",
+        help=f"give each iteration its own key: `jax.random.fold_in({name}, i)`, or loop over `jax.random.split({name}, n)`"
+        if name.isidentifier()
+        else "give each iteration its own key with `jax.random.fold_in` or `jax.random.split`",
+    )
+    if not transform:
+        return finding
+    again = module.label(reuse.second.call, f"`{transform}` runs it again and again")
+    return replace(finding, related=(again, *finding.related))
 
 
 def check(module: ModuleFacts) -> Iterator[Finding]:
     """One finding for each expression that spends the same key in pass after pass."""
     for facts, reuse in module.reuses("loop"):
-        name = name_of(reuse.second)
-        yield reuse_finding(
-            module,
-            facts,
-            reuse,
-            code=RULE.code,
-            message=f"key `{name}` is consumed by `{reuse.second.verb}` in every iteration",
-            here="every iteration meets the key that the one before consumed",
-            first="",
-            help=f"give each iteration its own key: `jax.random.fold_in({name}, i)`, or loop over `jax.random.split({name}, n)`"
-            if name.isidentifier()
-            else "give each iteration its own key with `jax.random.fold_in` or `jax.random.split`",
-        )
+        yield _finding(module, facts, reuse)
 
 
 RULE = Rule(code="PS102", name="key-reuse-in-loop", since="0.1", severity=Severity.ERROR, check=check)
