@@ -65,19 +65,27 @@ class _Version(argparse.Action):
 def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     check = commands.add_parser("check", help="check files and directories", epilog=_EPILOG)
     check.set_defaults(run=_check)
-    check.add_argument("paths", nargs="*", default=["."], metavar="PATH", help="default: . ; - reads standard input")
+    check.add_argument(
+        "paths", nargs="*", default=["."], metavar="PATH", help="default: . ; - reads standard input"
+    )
     check.add_argument("--stdin-filename", metavar="FILE", help="the name that standard input goes by")
     check.add_argument("--no-prefilter", action="store_true", help="parse files that never mention JAX too")
-    check.add_argument("--jobs", type=_jobs, metavar="N", help="worker processes, default one a CPU; 0: in this process")
+    check.add_argument(
+        "--jobs", type=_jobs, metavar="N", help="worker processes, default one a CPU; 0: in this process"
+    )
 
     rules = check.add_argument_group("rules", "CODES: codes, prefixes, names or ALL, separated by commas")
     rules.add_argument("--select", action="append", metavar="CODES", help="use these rules only")
     rules.add_argument("--extend-select", action="append", metavar="CODES", help="use these rules too")
     rules.add_argument("--ignore", action="append", metavar="CODES", help="do not use these rules")
-    rules.add_argument("--min-confidence", choices=("high", "medium", "low"), help="how sure a finding must be")
+    rules.add_argument(
+        "--min-confidence", choices=("high", "medium", "low"), help="how sure a finding must be"
+    )
 
     files = check.add_argument_group("files and settings")
-    files.add_argument("--exclude", action="append", metavar="GLOBS", help="replaces the excluded names and paths")
+    files.add_argument(
+        "--exclude", action="append", metavar="GLOBS", help="replaces the excluded names and paths"
+    )
     files.add_argument("--extend-exclude", action="append", metavar="GLOBS", help="adds to them")
     files.add_argument("--no-respect-gitignore", action="store_true", help="check what .gitignore names too")
     files.add_argument("--show-files", action="store_true", help="list the files to be checked and exit")
@@ -87,7 +95,9 @@ def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
     output = check.add_argument_group("output")
     output.add_argument("--output-format", choices=FORMATS, default="full", help="default: full")
-    output.add_argument("--statistics", action="store_true", help="count findings by rule instead of listing them")
+    output.add_argument(
+        "--statistics", action="store_true", help="count findings by rule instead of listing them"
+    )
     output.add_argument("--exit-zero", action="store_true", help="exit 0 even where there are findings")
 
 
@@ -150,14 +160,13 @@ def _overrides(options: argparse.Namespace) -> Overrides:
 
 
 def _report(run: Run, options: argparse.Namespace, targets: Sequence[Target]) -> None:
-    from pytest_purestate._check.engine import Status
     from pytest_purestate._check.registry import rules_by_code
     from pytest_purestate._check.report import json, text
     from pytest_purestate._check.report.sources import Sources
     from pytest_purestate._check.report.style import Style, wants_colour
-    from pytest_purestate._check.report.summary import summary
 
-    sources = Sources({target.path: target.file for target in targets}, {t.path: t.raw for t in targets if t.raw})
+    raw = {target.path: target.raw for target in targets if target.raw is not None}
+    sources = Sources({target.path: target.file for target in targets}, raw)
     style = Style(wants_colour(sys.stdout, os.environ))
     machine = options.output_format.startswith("json")
     if options.statistics:
@@ -170,12 +179,8 @@ def _report(run: Run, options: argparse.Namespace, targets: Sequence[Target]) ->
         _write(text.render_concise(run.findings, sources, style))
     else:
         _write(text.render_full(run.findings, sources, style))
-    checked, skipped, failed = map(run.count, (Status.CHECKED, Status.SKIPPED, Status.FAILED))
     # Programs that read JSON from stdout must find nothing else there.
-    print(
-        summary(run.findings, checked=checked, skipped=skipped, failed=failed),
-        file=sys.stderr if machine else sys.stdout,
-    )
+    print(run.summary(), file=sys.stderr if machine else sys.stdout)
 
 
 def _rule(options: argparse.Namespace) -> int:

@@ -246,6 +246,7 @@ def _parse(table: dict[str, object], file: Path) -> Config:
 def _line_of(text: str, key: str, in_tool_table: bool) -> int:
     """1-based line of a key, found by a scan of the text (tomllib keeps no positions)."""
     assignment = re.compile(rf"\s*(tool\s*\.\s*purestate\s*\.\s*)?[\"']?{re.escape(key)}[\"']?\s*[=.]")
+    subtable = re.compile(rf"\s*\[\s*tool\s*\.\s*purestate\s*\.\s*[\"']?{re.escape(key)}\b")
     header, inside = 0, not in_tool_table
     for number, line in enumerate(text.split("\n"), 1):
         if line.lstrip().startswith("["):
@@ -254,7 +255,7 @@ def _line_of(text: str, key: str, in_tool_table: bool) -> int:
         found = assignment.match(line)
         if found and (inside or found[1]):
             return number
-        if in_tool_table and re.match(rf"\s*\[\s*tool\s*\.\s*purestate\s*\.\s*[\"']?{re.escape(key)}\b", line):
+        if in_tool_table and subtable.match(line):
             return number
     return header or 1
 

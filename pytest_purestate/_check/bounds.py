@@ -56,36 +56,6 @@ _WIDE_FSTRING = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 
-_BACKTRACKING = 8  # brackets in a `case` pattern or a `del` target
-MAX_CHAIN = 3_000  # tokens of one expression that are not separated by commas, over all open brackets
-MAX_ELIF = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """A bound that a text exceeds, and the byte offset where it does."""
-
-    message: str
-    offset: int
-
-
-def problem(data: bytes) -> Problem | None:
-    """The first bound that UTF-8 source text exceeds, if any. Never recurses; linear in the text."""
-    if len(data) > MAX_BYTES:
-        return Problem(f"larger than {MAX_BYTES // 1_000_000} MB", 0)
-    return None if _is_plain(data) else _Meter(data).measure()
-
-
-_NOISE = re.compile(
-    rb"""\#[^\r\n]*+
-    | "(?: ""(?:[^"\\]++|\\.|"(?!""))*+"{3} | (?!"")[^"\\\r\n]*+(?:\\(?:\r\n|.)[^"\\\r\n]*+)*+" )
-    | '(?: ''(?:[^'\\]++|\\.|'(?!''))*+'{3} | (?!'')[^'\\\r\n]*+(?:\\(?:\r\n|.)[^'\\\r\n]*+)*+' )""",
-    re.VERBOSE | re.DOTALL,
-)
-
-# f-strings that may hold more code than a line: triple-quoted, very long, or broken inside a field.
-_WIDE_FSTRING = re.compile(rb"""[fFtT][rR]?(?:\"{3}|'{3}|["'](?:[^\r\n]{400}|[^"'\r\n]*\{[^"'}\r\n]*[\r\n]))""")
-
 _BACKTRACKING = re.compile(rb"^[ \t\f]*(?:case|del)\b|[:;][ \t\f]*del\b", re.MULTILINE)
 
 _OPEN_CLOSE = bytes(ord("(") if c in b"([{" else ord(")") for c in range(256))

@@ -112,7 +112,8 @@ class _Excludes:
 def _walk(top: Path, finder: ConfigFinder, cwd: Path) -> Iterator[Target]:
     config = finder.of(top)
     ignores = _Gitignores.above(top) if config.respect_gitignore else None
-    pending = [(top, config, (_Excludes.of(config),), ignores)]
+    excludes: tuple[_Excludes, ...] = (_Excludes.of(config),)
+    pending = [(top, config, excludes, ignores)]
     while pending:
         directory, config, excludes, ignores = pending.pop()
         try:

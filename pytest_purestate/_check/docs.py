@@ -66,7 +66,8 @@ def page(rule: Rule) -> RulePage:
 def examples(body: str) -> tuple[Example, ...]:
     """The marked code blocks of a page."""
     return tuple(
-        Example(match[1], match[2], body.count("\n", 0, match.start(2)) + 1) for match in _BLOCK.finditer(body)
+        Example(match[1], match[2], body.count("\n", 0, match.start(2)) + 1)
+        for match in _BLOCK.finditer(body)
     )
 
 

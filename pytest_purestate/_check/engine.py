@@ -21,10 +21,20 @@ from pytest_purestate._check.analysis import Project, SyntaxProblem, analyse
 from pytest_purestate._check.discovery import Target, discover, display_path, mentions_jax
 from pytest_purestate._check.model import Confidence, Finding, Label, Rule, Span
 from pytest_purestate._check.registry import Selection, UnknownSelector
+from pytest_purestate._check.report.summary import summary
 from pytest_purestate._check.source import Source, UnreadableSource, describe
 from pytest_purestate.config import Config, ConfigError, ConfigFinder, Overrides
 
-__all__ = ["DEADLINE", "FileResult", "Run", "Status", "check_paths", "check_source", "check_targets", "chosen_rules"]
+__all__ = [
+    "DEADLINE",
+    "FileResult",
+    "Run",
+    "Status",
+    "check_paths",
+    "check_source",
+    "check_targets",
+    "chosen_rules",
+]
 
 DEADLINE = 30.0
 """Seconds a file may take; ordinary files take milliseconds."""
@@ -72,9 +82,18 @@ class Run:
         """Number of files with a status."""
         return sum(result.status is status for result in self.results)
 
+    def summary(self) -> str:
+        """One line that says how much was found and what became of every file."""
+        checked, skipped, failed = map(self.count, (Status.CHECKED, Status.SKIPPED, Status.FAILED))
+        return summary(self.findings, checked=checked, skipped=skipped, failed=failed)
+
 
 def check_source(
-    source: str | Source, path: str = "<text>", *, config: Config | None = None, overrides: Overrides | None = None
+    source: str | Source,
+    path: str = "<text>",
+    *,
+    config: Config | None = None,
+    overrides: Overrides | None = None,
 ) -> list[Finding]:
     """The findings of one text, in source order, checked in this process.
 
@@ -180,7 +199,9 @@ class Checker:
         try:
             return self._check_target(target)
         except Exception as error:
-            finding = _own("PS004", target.path, f"internal error: {_summary(error)}", "please report it with this file")
+            finding = _own(
+                "PS004", target.path, f"internal error: {_summary(error)}", "please report it with this file"
+            )
             return FileResult(target.path, target.file, Status.FAILED, (finding,), internal=True)
 
     def _check_target(self, target: Target) -> FileResult:
@@ -199,7 +220,9 @@ class Checker:
             except UnreadableSource as error:
                 problem = str(error)
         if problem:
-            return self._result(target, [_own("PS003", target.path, f"cannot be read: {problem}")], target.config)
+            return self._result(
+                target, [_own("PS003", target.path, f"cannot be read: {problem}")], target.config
+            )
         return self.check(source, target.config)
 
     def check(self, source: Source, config: Config) -> FileResult:

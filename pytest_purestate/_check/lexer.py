@@ -50,7 +50,9 @@ _TOKEN = re.compile(
   | (?P<LINE> \r\n? | \n )
   | (?P<COMMENT> \#[^\r\n]*+ )
   | (?P<FSTRING> (?: [fFtT][rR]? | [rR][fFtT] ) (?: "{3} | '{3} | " | ' ) )
-  | (?P<STRING> (?: [rRbBuU]{1,2} )? """ + _QUOTED + rb""" )
+  | (?P<STRING> (?: [rRbBuU]{1,2} )? """
+    + _QUOTED
+    + rb""" )
   | (?P<WORD> [\w\x80-\xff]++ )
   | (?P<OPEN> [(\[{] )
   | (?P<CLOSE> [)\]}] )

@@ -19,7 +19,10 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkContext, SpawnContext
 
 __all__ = ["Lost", "available_cpus", "run"]
 
@@ -43,9 +46,7 @@ def available_cpus() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-def run(
-    start: Callable[[], Callable[[int], T]], count: int, jobs: int, deadline: float
-) -> list[T | Lost]:
+def run(start: Callable[[], Callable[[int], T]], count: int, jobs: int, deadline: float) -> list[T | Lost]:
     """Run tasks ``0 .. count-1`` in up to ``jobs`` processes; ``deadline`` is in seconds a task.
 
     ``start`` is called once in every worker and gives the function that does a task. Both it and
@@ -60,7 +61,10 @@ def run(
             for worker in workers:
                 worker.feed(waiting)
             ends = [time.monotonic() + deadline, *(w.since + deadline for w in workers if w.queue)]
-            wait([w.link for w in workers] + [w.sentinel for w in workers], max(0.0, min(ends) - time.monotonic()))
+            wait(
+                [w.link for w in workers] + [w.sentinel for w in workers],
+                max(0.0, min(ends) - time.monotonic()),
+            )
             for place, worker in enumerate(workers):
                 for index, result in worker.collect():
                     results[index] = result
@@ -134,11 +138,15 @@ class _Worker(Generic[T]):
         return f"exit status {code}"
 
 
-def _context() -> multiprocessing.context.BaseContext:
+def _context() -> SpawnContext | ForkContext:
     # A fork shares the modules that are loaded. Beside other threads it could inherit a held lock.
     methods = multiprocessing.get_all_start_methods()
     alone = threading.active_count() == 1 and "jax" not in sys.modules
-    return multiprocessing.get_context("fork" if "fork" in methods and alone else "spawn")
+    return (
+        multiprocessing.get_context("fork")
+        if "fork" in methods and alone
+        else multiprocessing.get_context("spawn")
+    )
 
 
 def _main(link: Connection, start: Callable[[], Callable[[int], T]]) -> None:

@@ -109,7 +109,9 @@ def validate(found: Iterable[tuple[str, Rule]]) -> None:
         if not _NAME.fullmatch(rule.name):
             raise BrokenRule(f"{module}: the name `{rule.name}` is not in kebab case")
         if module != rule.name.replace("-", "_"):
-            raise BrokenRule(f"{module}: the rule `{rule.name}` belongs in `{rule.name.replace('-', '_')}.py`")
+            raise BrokenRule(
+                f"{module}: the rule `{rule.name}` belongs in `{rule.name.replace('-', '_')}.py`"
+            )
         if other := codes.get(rule.code):
             raise BrokenRule(f"{module}: {rule.code} is taken by {other}")
         codes[rule.code] = module
@@ -164,7 +166,9 @@ def _require(selector: str, known: Sequence[Rule]) -> None:
 
 def _nearest(selector: str, known: Sequence[Rule]) -> str:
     names = [*(rule.code for rule in known), *(rule.name for rule in known), "ALL"]
-    near = difflib.get_close_matches(selector.upper(), names, 1) or difflib.get_close_matches(selector, names, 1)
+    near = difflib.get_close_matches(selector.upper(), names, 1) or difflib.get_close_matches(
+        selector, names, 1
+    )
     return near[0] if near else ""
 
 

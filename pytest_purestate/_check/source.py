@@ -139,7 +139,9 @@ def _decode(raw: bytes) -> tuple[str, str, bool]:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(raw).readline)
     except SyntaxError as error:
         if bom:
-            raise UnreadableSource("has a UTF-8 byte order mark, but its coding line names another encoding") from error
+            raise UnreadableSource(
+                "has a UTF-8 byte order mark, but its coding line names another encoding"
+            ) from error
         raise UnreadableSource(_invalid_utf8(raw) or str(error.msg or error)) from error
     encoding = "utf-8" if encoding == "utf-8-sig" else encoding
     try:

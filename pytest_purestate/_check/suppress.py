@@ -30,7 +30,9 @@ _MENTION = re.compile(rb"noqa|purestate", re.IGNORECASE)
 
 # ruff's grammar: any case, spaces before the colon, codes separated by commas or spaces. A colon without
 # a code suppresses nothing, so that a slip of the pen does not silence every rule.
-_NOQA = re.compile(r"#\s*noqa(?![\w-])(?P<colon>\s*:\s*(?P<codes>[A-Z]+[0-9]+(?:[,\s]+[A-Z]+[0-9]+)*)?)?", re.IGNORECASE)
+_NOQA = re.compile(
+    r"#\s*noqa(?![\w-])(?P<colon>\s*:\s*(?P<codes>[A-Z]+[0-9]+(?:[,\s]+[A-Z]+[0-9]+)*)?)?", re.IGNORECASE
+)
 _IGNORE = re.compile(
     r"#\s*purestate:\s*ignore(?P<file>-file)?(?![\w-])(?P<bracket>\s*\[(?P<codes>[^\]]*)\])?(?P<open>\s*\[)?",
     re.IGNORECASE,

@@ -55,7 +55,9 @@ def last_line(source: Source, labels: Sequence[Label]) -> int:
 
 
 def _is_inside(source: Source, labels: Sequence[tuple[Label, bool]], line: int) -> bool:
-    places = [(source.position(label.span.start)[0], source.position(label.span.end)[0]) for label, _ in labels]
+    places = [
+        (source.position(label.span.start)[0], source.position(label.span.end)[0]) for label, _ in labels
+    ]
     return any(start < line < end for start, end in places)
 
 

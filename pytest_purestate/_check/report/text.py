@@ -1,13 +1,13 @@
 """The reports for people: ``full`` with code frames, ``concise`` with a line a finding.
 
-    PS103 key `key` is used again after `split` consumed it
-      --> train.py:14:31
-       |
-    12 |     k1, k2 = jax.random.split(key)
-       |                               --- first consumed here
-    14 |     noise = jax.random.normal(key, x.shape)
-       |                               ^^^ used again here
-       = help: draw from `k1` or `k2`
+PS103 key `key` is used again after `split` consumed it
+  --> train.py:14:31
+   |
+12 |     k1, k2 = jax.random.split(key)
+   |                               --- first consumed here
+14 |     noise = jax.random.normal(key, x.shape)
+   |                               ^^^ used again here
+   = help: draw from `k1` or `k2`
 """
 
 from __future__ import annotations
@@ -27,9 +27,7 @@ WHOLE_FILE = Span(0, 0)  # the place of a finding about a file as a whole, which
 Sources = Callable[[str], Source | None]
 
 
-def render_full(
-    findings: Iterable[Finding], sources: Sources, style: Style | None = None
-) -> Iterator[str]:
+def render_full(findings: Iterable[Finding], sources: Sources, style: Style | None = None) -> Iterator[str]:
     """Every finding with its code frames, an empty line after each."""
     for finding in findings:
         yield render_finding(finding, sources, style) + "\n\n"
@@ -82,4 +80,3 @@ def _place(label: Label, sources: Sources) -> str:
     source = sources(label.path)
     line, column = source.position(label.span.start) if source else (1, 1)
     return f"{printable(label.path)}:{line}:{column}"
-
