@@ -355,14 +355,13 @@ def _replay_edits(
         place = swap.value(mutation.place)
         if not isinstance(place, Sym):
             continue
-        seen = edits.visible_to(place)
+        seen, evidence = edits.evidence_for(it, place, edits.visible_to(place))
+        evidence = max(evidence, mutation.evidence)
         key = (ref, f"{mutation.how}:{mutation.ref}")
         if key not in facts.mutations:
             target = refs.get(mutation.place.root, ref)
             type_ = it.typeof(place)
-            if mutation.through is None or type_.kind:
-                type_ = type_ if type_.kind else mutation.type
-            evidence = Confidence.HIGH if type_.kind == "state" and type_.certain else mutation.evidence
+            type_ = type_ if type_.kind else mutation.type
             facts.mutations[key] = Mutation(
                 it.context, ref, target, place, type_, mutation.how, seen, mutation.op, mutation.value, mutation, evidence
             )

@@ -13,7 +13,7 @@ from pytest_purestate._check.model import Confidence
 if TYPE_CHECKING:
     from pytest_purestate._check.flow.interpret import Interpreter
 
-__all__ = ["MUTATORS", "augment_name", "delete_item", "mutate", "store_attribute", "store_item", "visible_to"]
+__all__ = ["MUTATORS", "augment_name", "delete_item", "evidence_for", "mutate", "store_attribute", "store_item", "visible_to"]
 
 MUTATORS = frozenset(
     "append extend insert pop popitem update setdefault clear remove add discard sort reverse "
@@ -40,6 +40,26 @@ def _through_frozen(it: Interpreter, node: ir.Expr) -> bool:
     return False
 
 
+def below_frozen(it: Interpreter, place: Sym) -> bool:
+    """Whether a place lies below an attribute of a frozen instance."""
+    return any(
+        step[0] == "." and is_frozen(it.typeof(Sym(place.root, place.path[:depth])))
+        for depth, step in enumerate(place.path)
+    )
+
+
+def evidence_for(it: Interpreter, place: Sym, seen: str) -> tuple[str, Confidence]:
+    """Who sees an edit at a place, and how sure it is that a state is edited there."""
+    type_ = it.typeof(place)
+    if below_frozen(it, place):
+        return "frozen", Confidence.HIGH
+    if seen == "memo":
+        return seen, Confidence.HIGH
+    if type_.kind == "state":
+        return seen, Confidence.HIGH if type_.certain else Confidence.MEDIUM
+    return seen, Confidence.LOW
+
+
 def mutate(
     it: Interpreter, base: Value, base_node: ir.Expr | None, ref: int, target: int, how: str, *, op: str = "", value: int = -1, static: bool = False
 ) -> None:
@@ -51,14 +71,9 @@ def mutate(
     if not isinstance(base, Sym):
         return
     type_ = it.typeof(base)
-    seen = visible_to(base)
-    evidence = Confidence.LOW
+    seen, evidence = evidence_for(it, base, visible_to(base))
     if base_node is not None and how != "setattr" and _through_frozen(it, base_node):
         seen, evidence = "frozen", Confidence.HIGH
-    elif seen == "memo":
-        evidence = Confidence.HIGH
-    elif type_.kind == "state":
-        evidence = Confidence.HIGH if type_.certain else Confidence.MEDIUM
     fact = Mutation(it.context, ref, target, base, type_, how, seen, op, value, None, evidence, static)
     key = (ref, how)
     known = it.frame.facts.mutations.get(key)

@@ -124,8 +124,8 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
             related: tuple[Label, ...] = ()
             where = _HOW.get(mutation.how, f"`{mutation.how}` edits it here")
             if through is not None:
-                if mutation.visible == "caller" and mutation.place.root.owner is facts.function:
-                    continue  # the helper's own finding, or the outermost caller's, says it
+                if through.evidence >= Confidence.MEDIUM:
+                    continue  # the helper's own finding says it
                 lowered = through.context.lowered
                 related = (Label(lowered.span(through.ref), where, lowered.source.path),)
                 where = "handed over here to be edited"
