@@ -93,7 +93,9 @@ class _Scope:
 
     __slots__ = ("bound", "foreign", "function", "generator", "is_class", "owner", "qualname")
 
-    def __init__(self, qualname: str, function: ir.Function | None, owner: ir.Class | None, is_class: bool) -> None:
+    def __init__(
+        self, qualname: str, function: ir.Function | None, owner: ir.Class | None, is_class: bool
+    ) -> None:
         self.bound: set[str] = set()
         self.foreign: set[str] = set()
         self.generator = False
@@ -260,7 +262,9 @@ class _Lowering:
     def s_for(self, node: cst.For) -> ir.Stmt:
         iterable = self.expr(node.iter)
         target = self.target(node.target)
-        return ir.For(self.ref(node.target), target, iterable, self.suite(node.body), self.orelse(node.orelse))
+        return ir.For(
+            self.ref(node.target), target, iterable, self.suite(node.body), self.orelse(node.orelse)
+        )
 
     def s_while(self, node: cst.While) -> ir.Stmt:
         test = self.expr(node.test)
@@ -462,9 +466,14 @@ class _Lowering:
             if isinstance(inner, cst.Index):
                 value = self.expr(inner.value)
                 parts.append(ir.Star(value.ref, value) if inner.star else value)
-            else:
+            elif isinstance(inner, cst.Slice):
                 parts.append(
-                    ir.Slice(self.ref(inner), self.maybe(inner.lower), self.maybe(inner.upper), self.maybe(inner.step))
+                    ir.Slice(
+                        self.ref(inner),
+                        self.maybe(inner.lower),
+                        self.maybe(inner.upper),
+                        self.maybe(inner.step),
+                    )
                 )
         ref = self.ref(node)
         if len(parts) == 1 and not _has_comma(node.slice[0]):
@@ -505,7 +514,9 @@ class _Lowering:
         function = self.function(node, "<lambda>", params, (), None, body)
         return ir.Lambda(function.ref, function)
 
-    def comprehension(self, node: cst.BaseExpression, kind: str, clause: cst.CompFor, element: Any, value: Any) -> ir.Expr:
+    def comprehension(
+        self, node: cst.BaseExpression, kind: str, clause: cst.CompFor, element: Any, value: Any
+    ) -> ir.Expr:
         self.comprehension_depth += 1
         clauses: list[ir.Clause] = []
         current: cst.CompFor | None = clause

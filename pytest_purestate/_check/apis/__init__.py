@@ -8,7 +8,18 @@ from functools import cache
 from pytest_purestate._check.apis import arrays, ecosystem, flax, host, optax, random, transforms
 from pytest_purestate._check.apis.signature import Signature, SignatureError, parse_line, parse_table
 
-__all__ = ["KEY_ANNOTATIONS", "Signature", "SignatureError", "canonical", "exact", "find", "find_method", "is_question", "parse_line", "table"]
+__all__ = [
+    "KEY_ANNOTATIONS",
+    "Signature",
+    "SignatureError",
+    "canonical",
+    "exact",
+    "find",
+    "find_method",
+    "is_question",
+    "parse_line",
+    "table",
+]
 
 KEY_ANNOTATIONS = random.KEY_ANNOTATIONS
 
@@ -48,7 +59,9 @@ def canonical(name: str) -> str:
     return name
 
 
-_QUESTION = re.compile(r"_*(is|has|not|check|assert|validate|ensure|verify|maybe_check|expect)(_|[A-Z])|_*(isinstance|hasattr|len|repr|str)$")
+_QUESTION = re.compile(
+    r"_*(is|has|not|check|assert|validate|ensure|verify|maybe_check|expect)(_|[A-Z])|_*(isinstance|hasattr|len|repr|str)$"
+)
 
 
 def is_question(name: str) -> bool:

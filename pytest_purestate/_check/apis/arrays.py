@@ -1,16 +1,21 @@
 """Arrays: ``jax.numpy``, ``jax.lax``, ``jax.nn`` give JAX arrays, ``numpy`` gives buffers that may be written."""
 
 TABLE = """
-jax.numpy.{asarray,array,copy,squeeze,expand_dims,reshape,atleast_1d,atleast_2d,stack,concatenate,array_split,vstack,hstack,flip,transpose,tile,repeat,broadcast_to,roll,take}(a): returns view a
-jax.numpy.{shape,ndim,size,iscomplexobj,isscalar,issubdtype,dtype,finfo,iinfo,result_type,promote_types,broadcast_shapes}(a): returns static
+jax.numpy.{asarray,array,copy,squeeze,expand_dims,reshape,atleast_1d,atleast_2d,stack,concatenate,
+    array_split,vstack,hstack,flip,transpose,tile,repeat,broadcast_to,roll,take}(a): returns view a
+jax.numpy.{shape,ndim,size,iscomplexobj,isscalar,issubdtype,dtype,finfo,iinfo,result_type,promote_types,
+    broadcast_shapes}(a): returns static
 jax.numpy.{ndarray,float32,int32,uint32,bfloat16,float64,bool_,uint8,int8,int64,uint64}(x): returns array
-jax.numpy.{unravel_index,meshgrid,split,hsplit,vsplit,nonzero,where,broadcast_arrays,unique}(x): returns opaque
+jax.numpy.{unravel_index,meshgrid,split,hsplit,vsplit,nonzero,where,broadcast_arrays,
+    unique}(x): returns opaque
 jax.numpy.{save,savez,load,einsum_path}(x): returns opaque
 jax.numpy.*(x): returns array
 jax.scipy.*(x): returns opaque
-jax.lax.{dynamic_update_slice,dynamic_slice,select,add,mul,sub,dot,psum,pmean,stop_gradient}(x): returns opaque
+jax.lax.{dynamic_update_slice,dynamic_slice,select,add,mul,sub,dot,psum,pmean,
+    stop_gradient}(x): returns opaque
 jax.lax.*(x): returns opaque
-jax.nn.{relu,gelu,softmax,log_softmax,sigmoid,silu,swish,tanh,one_hot,softplus,elu,leaky_relu,logsumexp}(x): returns array
+jax.nn.{relu,gelu,softmax,log_softmax,sigmoid,silu,swish,tanh,one_hot,softplus,elu,leaky_relu,
+    logsumexp}(x): returns array
 jax.nn.*(x): returns opaque
 jax.image.*(x): returns array
 jax.ops.{segment_sum,segment_max,segment_min,segment_prod}(x): returns array
@@ -21,11 +26,14 @@ jax.device_get(x): returns opaque
 @array.{at}(): returns opaque
 @array.{item,tolist}(): returns opaque
 @array.{block_until_ready}(): returns same self
-@array.{sum,mean,max,min,std,var,prod,reshape,astype,transpose,ravel,flatten,squeeze,dot,copy,clip,round,cumsum,argmax,argmin,argsort,sort,swapaxes,repeat,any,all,conj,take}(): returns array
+@array.{sum,mean,max,min,std,var,prod,reshape,astype,transpose,ravel,flatten,squeeze,dot,copy,clip,
+    round,cumsum,argmax,argmin,argsort,sort,swapaxes,repeat,any,all,conj,take}(): returns array
 
 numpy.random.{default_rng,RandomState,Generator,SeedSequence}(seed): returns opaque
 numpy.random.*(x): returns numpy; effect host-rng
-numpy.{array,zeros,ones,empty,full,zeros_like,ones_like,empty_like,full_like,arange,linspace,copy,eye,concatenate,stack,tile,repeat,mean,nanmean,std,nanstd,sum,nansum,median,max,min,var,sqrt,log,exp,abs,where}(x): returns numpy
+numpy.{array,zeros,ones,empty,full,zeros_like,ones_like,empty_like,full_like,arange,linspace,copy,eye,
+    concatenate,stack,tile,repeat,mean,nanmean,std,nanstd,sum,nansum,median,max,min,var,sqrt,log,exp,
+    abs,where}(x): returns numpy
 numpy.{asarray,ascontiguousarray,asfortranarray}(x): returns opaque
 numpy.{save,savez,savez_compressed,savetxt}(file): effect io
 numpy.*(x): returns opaque

@@ -83,5 +83,3 @@ def decorator_family(name: str) -> tuple[str, bool] | None:
 def annotation_kind(name: str) -> str | None:
     """The kind of value that an annotation with this dotted name promises."""
     return _ANNOTATIONS.get(name)
-
-

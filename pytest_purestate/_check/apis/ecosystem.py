@@ -14,7 +14,9 @@ haiku.*(x): returns opaque
 @stream.{take}(n): returns keys
 @stream.*(): returns key
 
-equinox.nn.{Linear,Conv1d,Conv2d,Conv3d,Conv,ConvTranspose,ConvTranspose1d,ConvTranspose2d,ConvTranspose3d,GRUCell,LSTMCell,MLP,MultiheadAttention,Embedding,RotaryPositionalEmbedding,Bilinear,PReLU,SpectralNorm,WeightNorm}(x): consumes key as init; returns module
+equinox.nn.{Linear,Conv1d,Conv2d,Conv3d,Conv,ConvTranspose,ConvTranspose1d,ConvTranspose2d,
+    ConvTranspose3d,GRUCell,LSTMCell,MLP,MultiheadAttention,Embedding,RotaryPositionalEmbedding,
+    Bilinear,PReLU,SpectralNorm,WeightNorm}(x): consumes key as init; returns module
 equinox.nn.{Dropout,LayerNorm,BatchNorm,GroupNorm,RMSNorm,Identity,Lambda,Sequential}(x): returns module
 equinox.nn.*(x): consumes key as init; returns module
 equinox.tree_at(where, pytree, replace): returns copy pytree; pure
@@ -35,7 +37,8 @@ tensorflow_probability.substrates.jax.distributions.*(x): returns dist
 @dist.sample(key): consumes key seed rng_key; returns array
 @dist.{sample_and_log_prob,experimental_sample_and_log_prob}(key): consumes key seed rng_key; returns opaque
 @dist.{rsample,sample_with_intermediates}(key): consumes key seed rng_key; returns array
-@dist.{log_prob,mean,mode,entropy,variance,stddev,prob,cdf,kl_divergence,expand,to_event,mask}(x): returns opaque
+@dist.{log_prob,mean,mode,entropy,variance,stddev,prob,cdf,kl_divergence,expand,to_event,
+    mask}(x): returns opaque
 @dist.{expand,to_event,mask}(x): returns dist
 
 chex.*(x): returns opaque

@@ -8,7 +8,8 @@ TABLE = """
 @module.{bind}(variables): consumes rngs as apply; returns opaque
 @module.{tabulate}(rngs): returns str
 @module.make_rng(name): returns key
-@module.{param,variable,sow,perturb,put_variable,has_variable,get_variable,is_initializing}(name): returns opaque
+@module.{param,variable,sow,perturb,put_variable,has_variable,get_variable,
+    is_initializing}(name): returns opaque
 @module.clone(): returns same self
 
 flax.linen.{tabulate,summary.tabulate}(module): returns opaque

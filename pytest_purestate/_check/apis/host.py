@@ -8,8 +8,12 @@ builtins.breakpoint(): effect breakpoint; returns none
 builtins.{len,int,hash,id,ord,sum,round}(x): returns number
 builtins.{isinstance,issubclass,hasattr,callable,bool,all,any}(x): returns bool
 builtins.{str,repr,format,ascii,chr}(x): returns str
-builtins.{type,vars,dir,getattr,setattr,delattr,super,object,iter,abs,divmod,max,min,pow,float,complex,bytes,slice,property,staticmethod,classmethod,globals,locals,frozenset,filter,memoryview,bytearray}(x): returns opaque
-builtins.{Exception,ValueError,TypeError,KeyError,RuntimeError,NotImplementedError,IndexError,AssertionError,AttributeError,StopIteration,OSError,ImportError,UserWarning,DeprecationWarning}(x): returns opaque
+builtins.{type,vars,dir,getattr,setattr,delattr,super,object,iter,abs,divmod,max,min,pow,float,complex,
+    bytes,slice,property,staticmethod,classmethod,globals,locals,frozenset,filter,memoryview,
+    bytearray}(x): returns opaque
+builtins.{Exception,ValueError,TypeError,KeyError,RuntimeError,NotImplementedError,IndexError,
+    AssertionError,AttributeError,StopIteration,OSError,ImportError,UserWarning,
+    DeprecationWarning}(x): returns opaque
 
 copy.copy(x): returns copy x
 copy.deepcopy(x): returns deep
@@ -19,7 +23,8 @@ dataclasses.{field,fields,asdict,astuple,is_dataclass,dataclass,make_dataclass}(
 
 logging.{debug,info,warning,warn,error,critical,exception,log}(msg): effect log; returns none
 logging.{getLogger,Logger}(name): returns logger
-absl.logging.{debug,info,warning,warn,error,fatal,exception,log,log_first_n,log_every_n,vlog}(msg): effect log; returns none
+absl.logging.{debug,info,warning,warn,error,fatal,exception,log,log_first_n,log_every_n,
+    vlog}(msg): effect log; returns none
 loguru.logger.{debug,info,warning,error,critical,exception,log,trace,success}(msg): effect log; returns none
 @*.{debug,info,warning,error,exception,critical,fatal}(msg): returns none
 @logger.{debug,info,warning,warn,error,critical,exception,log}(msg): effect log; returns none

@@ -3,11 +3,14 @@
 TABLE = """
 optax.apply_updates(params, updates): returns state; pure; state params updates
 optax.{incremental_update,periodic_update}(new_tensors): returns state; pure
-optax.{l2_loss,squared_error,huber_loss,softmax_cross_entropy,softmax_cross_entropy_with_integer_labels,sigmoid_binary_cross_entropy,cosine_similarity,log_cosh,ctc_loss}(x): returns array
+optax.{l2_loss,squared_error,huber_loss,softmax_cross_entropy,softmax_cross_entropy_with_integer_labels,
+    sigmoid_binary_cross_entropy,cosine_similarity,log_cosh,ctc_loss}(x): returns array
 optax.{global_norm,tree_utils.tree_l2_norm}(x): returns array
 optax.{losses}.*(x): returns array
 optax.{schedules,tree_utils,tree,projections,assignment}.*(x): returns opaque
-optax.{constant_schedule,linear_schedule,cosine_decay_schedule,exponential_decay,warmup_cosine_decay_schedule,piecewise_constant_schedule,join_schedules,polynomial_schedule,warmup_exponential_decay_schedule}(x): returns opaque
+optax.{constant_schedule,linear_schedule,cosine_decay_schedule,exponential_decay,
+    warmup_cosine_decay_schedule,piecewise_constant_schedule,join_schedules,polynomial_schedule,
+    warmup_exponential_decay_schedule}(x): returns opaque
 optax.add_noise(eta, gamma, key): returns transform
 optax.*(x): returns transform
 @transform.init(params): returns state; pure; state params

@@ -6,7 +6,7 @@ A table is text, one function (or several) a line::
     jax.lax.{map,associative_scan}(f, xs): runs f as map
     @transform.update(updates, state, params): pure; returns state
 
-``{a,b}`` spells several names, a final ``*`` stands for every other name with that prefix, ``@kind.name``
+An indented line continues the one before. ``{a,b}`` spells several names, a final ``*`` stands for every other name with that prefix, ``@kind.name``
 is a method of values of that kind (``@*``: of any value). Clauses:
 
 =====================  ==================================================================
@@ -38,6 +38,7 @@ KINDS = frozenset(
 keys, else a new array), ``pair a b`` (a tuple)."""
 
 _LINE = re.compile(r"(?P<names>[@\w.{},*]+?)\((?P<params>[^)]*)\):\s*(?P<clauses>.*)")
+_CONTINUED = re.compile(r"\n[ \t]+(?=\S)")
 _BRACES = re.compile(r"\{([^}]*)\}")
 
 
@@ -123,11 +124,10 @@ def parse_line(line: str) -> Iterator[Signature]:
 
 
 def parse_table(text: str) -> dict[str, Signature]:
-    """All signatures of a table by name. Blank lines and ``#`` comments are passed over."""
+    """All signatures of a table by name. Blank lines are passed over; an indented line continues the last."""
     out: dict[str, Signature] = {}
-    for line in text.splitlines():
-        content = line.split("#", 1)[0].strip()
-        if content:
-            for signature in parse_line(content):
+    for line in _CONTINUED.sub("", text).splitlines():
+        if line.strip():
+            for signature in parse_line(line):
                 out[signature.name] = signature
     return out

@@ -5,7 +5,8 @@ jax.{jit,pjit}(fun): wraps fun as jit
 jax.experimental.pjit.pjit(fun): wraps fun as jit
 jax.{vmap,pmap,xmap,soft_pmap}(fun, in_axes): wraps fun as vmap
 jax.{grad,value_and_grad,jacfwd,jacrev,jacobian,hessian}(fun): wraps fun as grad
-jax.{checkpoint,remat,custom_jvp,custom_vjp,custom_gradient,named_call,custom_batching.custom_vmap}(fun): wraps fun as inline
+jax.{checkpoint,remat,custom_jvp,custom_vjp,custom_gradient,named_call,
+    custom_batching.custom_vmap}(fun): wraps fun as inline
 jax.ad_checkpoint.{checkpoint,remat}(fun): wraps fun as inline
 jax.{shard_map,experimental.shard_map.shard_map}(f, mesh): wraps f as inline
 jax.{linearize,vjp,jvp}(fun, primals): runs fun as grad
@@ -35,11 +36,14 @@ flax.linen.{compact,nowrap}(fun): returns same fun
 
 equinox.{filter_jit,filter_pmap}(fun): wraps fun as jit
 equinox.{filter_vmap}(fun, in_axes): wraps fun as vmap
-equinox.{filter_grad,filter_value_and_grad,filter_jacfwd,filter_jacrev,filter_hessian}(fun): wraps fun as grad
-equinox.{filter_checkpoint,filter_custom_vjp,filter_custom_jvp,filter_closure_convert}(fun): wraps fun as inline
+equinox.{filter_grad,filter_value_and_grad,filter_jacfwd,filter_jacrev,
+    filter_hessian}(fun): wraps fun as grad
+equinox.{filter_checkpoint,filter_custom_vjp,filter_custom_jvp,
+    filter_closure_convert}(fun): wraps fun as inline
 equinox.{filter_eval_shape,filter_make_jaxpr}(fun): runs fun as shape
 
-haiku.{transform,transform_with_state,without_apply_rng,multi_transform,multi_transform_with_state}(f): runs f as kernel; returns transformed
+haiku.{transform,transform_with_state,without_apply_rng,multi_transform,
+    multi_transform_with_state}(f): runs f as kernel; returns transformed
 haiku.{jit,remat,grad,value_and_grad,checkpoint}(fun): wraps fun as inline
 haiku.{vmap}(fun): wraps fun as vmap
 haiku.{scan}(f, init, xs): runs f as scan

@@ -12,6 +12,7 @@ from pytest_purestate._check.flow.values import (
     Bound,
     ClassValue,
     Const,
+    Func,
     Iter,
     Part,
     Partial,
@@ -76,10 +77,10 @@ def _next(it: Interpreter, args: Args, ref: int) -> Value:
             return it.fresh(Type("key"), ref, "next")
         if type_.cls is not None:
             method = type_.cls.find("__next__")
-            if method is not None:
+            if isinstance(method, Func):
                 from pytest_purestate._check.flow.calls import call_value
 
-                return call_value(it, Bound(value, "__next__", method) if not isinstance(method, Partial) else method, [], (), ref, "next")  # type: ignore[arg-type]
+                return call_value(it, Bound(value, "__next__", method), (), (), ref, "next")
         if type_.kind == "keys":
             # Each ``next`` takes an element nobody had before.
             return it.fresh(Type("key"), ref, "next")

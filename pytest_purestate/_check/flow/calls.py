@@ -50,7 +50,9 @@ _unique = itertools.count(1)
 _REPLAY = re.compile(r"assert|allclose|array_equal|isclose|equal$|chex\.")
 _CLASS_NAME = re.compile(r"_*[A-Z][a-z0-9]+\w*$")  # of a class we cannot see: it may only store the key
 _CALLABLE = (Func, Wrapped, Partial, Bound, ClassValue, Ext)
-_NOT_UPDATES = frozenset("hour minute second microsecond tzinfo day month year fold inplace regex value to_replace count".split())
+_NOT_UPDATES = frozenset(
+    "hour minute second microsecond tzinfo day month year fold inplace regex value to_replace count".split()
+)
 _DRY = frozenset(("lower", "trace", "eval_shape", "clear_cache", "_cache_size"))
 
 
@@ -151,7 +153,11 @@ def _call(it: Interpreter, callee: Value, args: Args, ref: int, verb: str) -> Va
     if isinstance(callee, ClassValue):
         return _instantiate(it, callee, args, ref)
     if isinstance(callee, Choice):
-        return _either(it, [(option, guards) for option, guards in callee.options], lambda option: _call(it, option, args, ref, verb))
+        return _either(
+            it,
+            [(option, guards) for option, guards in callee.options],
+            lambda option: _call(it, option, args, ref, verb),
+        )
     if isinstance(callee, Sym):
         type_ = it.typeof(callee)
         if type_.cls is not None:
@@ -217,7 +223,9 @@ def decorate(it: Interpreter, decorator: Value, value: Value, node: ir.Expr) -> 
     return result if isinstance(result, Wrapped) else value
 
 
-def _bind(it: Interpreter, summary: Summary, func: Func, args: Args) -> tuple[dict[Root, Value], dict[Root, int]]:
+def _bind(
+    it: Interpreter, summary: Summary, func: Func, args: Args
+) -> tuple[dict[Root, Value], dict[Root, int]]:
     """Parameter objects to argument values, and to the refs of the arguments."""
     known: dict[Root, Value] = {}
     refs: dict[Root, int] = {}
@@ -263,7 +271,7 @@ def _call_function(it: Interpreter, func: Func, args: Args, ref: int) -> Value:
     for place, value in summary.stores:
         target = swap.value(place)
         moved = swap.value(value)
-        if isinstance(place, Sym) and not place.path:
+        if not place.path:
             _rebind(it, func, place, moved)
         elif isinstance(target, Sym) and target.path:
             it.state.heap[target] = moved
@@ -328,7 +336,9 @@ def _outside(it: Interpreter, use: Use, ref: int, guards: Guards) -> Use:
     )  # fmt: skip
 
 
-def _replay_uses(it: Interpreter, summary: Summary, swap: Substitution, refs: dict[Root, int], ref: int) -> None:
+def _replay_uses(
+    it: Interpreter, summary: Summary, swap: Substitution, refs: dict[Root, int], ref: int
+) -> None:
     """Spend what the callee spends; what it spends on every path is one sure use."""
     function = summary.function
     own = summary.params[0][1].root if function.owner is not None and summary.params else None
@@ -363,11 +373,23 @@ def _replay_edits(
             type_ = it.typeof(place)
             type_ = type_ if type_.kind else mutation.type
             facts.mutations[key] = Mutation(
-                it.context, ref, target, place, type_, mutation.how, seen, mutation.op, mutation.value, mutation, evidence
+                it.context,
+                ref,
+                target,
+                place,
+                type_,
+                mutation.how,
+                seen,
+                mutation.op,
+                mutation.value,
+                mutation,
+                evidence,
             )
     if func.context is not it.context:
         for effect in summary.effects:
-            facts.effects.setdefault(ref, Effect(effect.context, ref, effect.kind, f"{summary.function.name}:{effect.what}"))
+            facts.effects.setdefault(
+                ref, Effect(effect.context, ref, effect.kind, f"{summary.function.name}:{effect.what}")
+            )
 
 
 def _instantiate(it: Interpreter, value: ClassValue, args: Args, ref: int) -> Value:
@@ -379,7 +401,7 @@ def _instantiate(it: Interpreter, value: ClassValue, args: Args, ref: int) -> Va
     if isinstance(init, Func):
         _call_function(it, init, args.behind(sym, ref), ref)
         return sym
-    fields = [field for field in info.fields().values()]
+    fields = list(info.fields().values())
     for field_, given in zip(fields, args.pos, strict=False):
         it.state.heap[sym.child((".", field_.name))] = given[0]
     for name, given in args.kw.items():
@@ -406,9 +428,7 @@ def _instantiate(it: Interpreter, value: ClassValue, args: Args, ref: int) -> Va
 def mark_traced(it: Interpreter, value: Value, signature: Signature, ref: int) -> None:
     """Note that a function of this module is traced, through partial, bound methods and other transforms."""
     while True:
-        if isinstance(value, Partial | Wrapped):
-            value = value.func
-        elif isinstance(value, Bound) and value.func is not None:
+        if isinstance(value, Partial | Wrapped) or (isinstance(value, Bound) and value.func is not None):
             value = value.func
         elif isinstance(value, Choice):
             for option, _ in value.options:
@@ -494,19 +514,16 @@ def _run(it: Interpreter, signature: Signature, functions: list[Value], args: Ar
         return _repeat(it, carry, turn)
     if mode in ("map", "tree"):
         trees = [value for value, _ in args.pos if value not in functions]
-        results: list[Value] = []
         outer, it.frame.mapped = it.frame.mapped, it.frame.mapped or mode == "tree"
-        _repeat(
-            it,
-            NOTHING,
-            lambda value, turn: results.append(
-                call_value(it, known[0], [it.element(tree, turn) if mode == "map" else Sym(Root("local")) for tree in trees], (), ref, "f")
-            )
-            or NOTHING,
-        )
+
+        def each(_: Value, number: int) -> Value:
+            leaves = [it.element(tree, number) if mode == "map" else Sym(Root("local")) for tree in trees]
+            return call_value(it, known[0], leaves, (), ref, "f")
+
+        _repeat(it, NOTHING, each)
         it.frame.mapped = outer
         return it.fresh(Type("state") if mode == "tree" else UNKNOWN, ref)
-    operands = [entry for entry in args.pos[len(signature.callbacks) + 1 :]]
+    operands = list(args.pos[len(signature.callbacks) + 1 :])
     if mode == "cond":
         if "operand" in args.kw:
             operands.append(args.kw["operand"])
@@ -559,9 +576,9 @@ def _run_scan(it: Interpreter, function: Value, args: Args, params: Sequence[str
 
 def _call_library(it: Interpreter, callee: Ext, args: Args, ref: int, verb: str) -> Value:
     resolved = callee if exact(callee.name) is not None else it.resolved(callee)
-    if resolved is not callee and not isinstance(resolved, Ext):
+    if not isinstance(resolved, Ext):
         return _call(it, resolved, args, ref, verb)
-    name = resolved.name if isinstance(resolved, Ext) else callee.name
+    name = resolved.name
     handler = builtin.HANDLERS.get(name)
     if handler is not None:
         return handler(it, args, ref)
@@ -572,7 +589,9 @@ def _call_library(it: Interpreter, callee: Ext, args: Args, ref: int, verb: str)
     return _unknown(it, args, ref, verb or short, name)
 
 
-def _call_method(it: Interpreter, base: Value, name: str, args: Args, ref: int, node: ir.GetAttr | None) -> Value:
+def _call_method(
+    it: Interpreter, base: Value, name: str, args: Args, ref: int, node: ir.GetAttr | None
+) -> Value:
     base_ref = node.base.ref if node is not None else ref
     if isinstance(base, Ext):
         resolved = it.resolved(base)
@@ -580,9 +599,7 @@ def _call_method(it: Interpreter, base: Value, name: str, args: Args, ref: int, 
             return _call_method(it, resolved, name, args, ref, node)
         return _call_library(it, Ext(f"{base.name}.{name}"), args, ref, name)
     if isinstance(base, Choice):
-        return _either(
-            it, list(base.options), lambda option: _call_method(it, option, name, args, ref, node)
-        )
+        return _either(it, list(base.options), lambda option: _call_method(it, option, name, args, ref, node))
     if isinstance(base, ClassValue):
         return _call_class_member(it, base, name, args, ref)
     if isinstance(base, Func | Wrapped | Partial | Bound):
@@ -592,7 +609,9 @@ def _call_method(it: Interpreter, base: Value, name: str, args: Args, ref: int, 
             return it.fresh(UNKNOWN, ref)
         return _unknown(it, args, ref, name)
     if isinstance(base, Tup | Const):
-        return it.fresh(Type("str") if isinstance(base, Const) and isinstance(base.value, str) else UNKNOWN, ref)
+        return it.fresh(
+            Type("str") if isinstance(base, Const) and isinstance(base.value, str) else UNKNOWN, ref
+        )
     if not isinstance(base, Sym):
         return _unknown(it, args, ref, name)
     place = Sym(base.root, (*base.path, (".", name)))
@@ -673,7 +692,9 @@ def _call_class_member(it: Interpreter, base: ClassValue, name: str, args: Args,
     if name == "create" and base.info.family[0] == "struct":
         return _created(it, Type("instance", base.info), args, ref)
     if name == "partial":  # haiku and eqx-like ``Class.partial``
-        return Partial(base, tuple(value for value, _ in args.pos), tuple((k, v[0]) for k, v in args.kw.items()))
+        return Partial(
+            base, tuple(value for value, _ in args.pos), tuple((k, v[0]) for k, v in args.kw.items())
+        )
     return _unknown(it, args, ref, name)
 
 
@@ -736,7 +757,13 @@ def _state_like(it: Interpreter, entries: Sequence[tuple[Value, int]]) -> None:
 
 
 def _apply_signature(
-    it: Interpreter, signature: Signature, receiver: Sym | None, args: Args, ref: int, verb: str, name: str = ""
+    it: Interpreter,
+    signature: Signature,
+    receiver: Sym | None,
+    args: Args,
+    ref: int,
+    verb: str,
+    name: str = "",
 ) -> Value:
     params = signature.params
     wanted = list(signature.consumes)
@@ -747,7 +774,9 @@ def _apply_signature(
         if given is not None:
             keys.spend(it, given[0], given[1], ref, verb, signature.how, True)
     if signature.states:
-        _state_like(it, [entry for entry in (args.named(params, p) for p in signature.states) if entry is not None])
+        _state_like(
+            it, [entry for entry in (args.named(params, p) for p in signature.states) if entry is not None]
+        )
     if signature.effect:
         it.frame.facts.effects.setdefault(
             ref, Effect(it.context, ref, signature.effect, name or verb, it.frame.statement)
@@ -768,10 +797,16 @@ def _callbacks(it: Interpreter, signature: Signature, args: Args, ref: int, verb
     for param in signature.callbacks:
         given = args.named(signature.params, param)
         if given is not None:
-            items = given[0].items if isinstance(given[0], Tup) else [given[0]]
-            if isinstance(given[0], Sym) and it.typeof(given[0]).kind in ("list", "tuple"):
-                items = [held for place, held in it.state.heap.items() if place.root is given[0].root and place.path[-1][0] == "["]
-            functions.extend(items)
+            branches = given[0]
+            if isinstance(branches, Tup):
+                functions.extend(branches.items)
+            elif isinstance(branches, Sym) and it.typeof(branches).kind in ("list", "tuple"):
+                heap = it.state.heap.items()
+                functions.extend(
+                    held for place, held in heap if place.root is branches.root and place.path[-1][0] == "["
+                )
+            else:
+                functions.append(branches)
     options = tuple((key, value) for key, (value, _) in args.kw.items() if key not in signature.callbacks)
     if signature.wraps:
         if not functions:
@@ -791,11 +826,15 @@ def _result(
     kinds = signature.returns
     params = signature.params
     if kinds[0] == "pair":
-        return Tup(tuple([it.fresh(Type(kind) if kind != "opaque" else UNKNOWN, ref, verb) for kind in kinds[1:]]))
+        return Tup(
+            tuple([it.fresh(Type(kind) if kind != "opaque" else UNKNOWN, ref, verb) for kind in kinds[1:]])
+        )
     kind = kinds[0]
     if kind in ("same", "copy", "view"):
         wanted = kinds[1] if len(kinds) > 1 else params[0]
-        given: tuple[Value, int] | None = (receiver, ref) if wanted == "self" and receiver is not None else args.named(params, wanted)
+        given: tuple[Value, int] | None = (
+            (receiver, ref) if wanted == "self" and receiver is not None else args.named(params, wanted)
+        )
         if given is None:
             return it.fresh(UNKNOWN, ref, verb)
         value = given[0]

@@ -13,7 +13,16 @@ from pytest_purestate._check.model import Confidence
 if TYPE_CHECKING:
     from pytest_purestate._check.flow.interpret import Interpreter
 
-__all__ = ["MUTATORS", "augment_name", "delete_item", "evidence_for", "mutate", "store_attribute", "store_item", "visible_to"]
+__all__ = [
+    "MUTATORS",
+    "augment_name",
+    "delete_item",
+    "evidence_for",
+    "mutate",
+    "store_attribute",
+    "store_item",
+    "visible_to",
+]
 
 MUTATORS = frozenset(
     "append extend insert pop popitem update setdefault clear remove add discard sort reverse "
@@ -41,11 +50,12 @@ def _through_frozen(it: Interpreter, node: ir.Expr) -> bool:
 
 
 def below_frozen(it: Interpreter, place: Sym) -> bool:
-    """Whether a place lies below an attribute of a frozen instance."""
-    return any(
-        step[0] == "." and is_frozen(it.typeof(Sym(place.root, place.path[:depth])))
-        for depth, step in enumerate(place.path)
-    )
+    """Whether a place lies below an attribute of a frozen instance, with no mutable object in between."""
+    for depth in range(len(place.path) - 1, -1, -1):
+        type_ = it.typeof(Sym(place.root, place.path[:depth]))
+        if type_.kind == "instance":
+            return is_frozen(type_) and place.path[depth][0] == "."
+    return False
 
 
 def evidence_for(it: Interpreter, place: Sym, seen: str) -> tuple[str, Confidence]:
@@ -61,7 +71,16 @@ def evidence_for(it: Interpreter, place: Sym, seen: str) -> tuple[str, Confidenc
 
 
 def mutate(
-    it: Interpreter, base: Value, base_node: ir.Expr | None, ref: int, target: int, how: str, *, op: str = "", value: int = -1, static: bool = False
+    it: Interpreter,
+    base: Value,
+    base_node: ir.Expr | None,
+    ref: int,
+    target: int,
+    how: str,
+    *,
+    op: str = "",
+    value: int = -1,
+    static: bool = False,
 ) -> None:
     """Record an edit of the object ``base``."""
     if isinstance(base, Choice):
@@ -81,9 +100,7 @@ def mutate(
         it.frame.facts.mutations[key] = fact
 
 
-def store_attribute(
-    it: Interpreter, base: Value, target: ir.GetAttr, value: Value, node: object
-) -> None:
+def store_attribute(it: Interpreter, base: Value, target: ir.GetAttr, value: Value, node: object) -> None:
     """``base.name = value``."""
     if isinstance(base, Sym):
         place = Sym(base.root, (*base.path, (".", target.name)))
@@ -96,7 +113,17 @@ def store_attribute(
         value_ref = getattr(getattr(node, "value", None), "ref", -1)
         op = node.op if isinstance(node, ir.AugAssign) else ""
         statement = getattr(node, "ref", target.ref)
-        mutate(it, base, target.base, statement, target.ref, "setattr", op=op, value=value_ref, static=it.is_static(value))
+        mutate(
+            it,
+            base,
+            target.base,
+            statement,
+            target.ref,
+            "setattr",
+            op=op,
+            value=value_ref,
+            static=it.is_static(value),
+        )
     elif isinstance(base, Choice):
         for option, _ in base.options:
             store_attribute(it, option, target, value, node)
@@ -114,12 +141,34 @@ def store_item(
     if isinstance(base, Sym):
         if len(index) == 1 and not isinstance(index[0], Range | type(...)):
             it.state.heap[Sym(base.root, (*base.path, ("[", index[0])))] = value
-        mutate(it, base, target.base, statement, target.ref, "setitem", op=op, value=value_ref, static=it.is_static(value))
+        mutate(
+            it,
+            base,
+            target.base,
+            statement,
+            target.ref,
+            "setitem",
+            op=op,
+            value=value_ref,
+            static=it.is_static(value),
+        )
     elif isinstance(base, Choice):
-        mutate(it, base, target.base, statement, target.ref, "setitem", op=op, value=value_ref, static=it.is_static(value))
+        mutate(
+            it,
+            base,
+            target.base,
+            statement,
+            target.ref,
+            "setitem",
+            op=op,
+            value=value_ref,
+            static=it.is_static(value),
+        )
 
 
-def delete_item(it: Interpreter, base: Value, index: tuple[object, ...], target: ir.GetItem, node: ir.Delete) -> None:
+def delete_item(
+    it: Interpreter, base: Value, index: tuple[object, ...], target: ir.GetItem, node: ir.Delete
+) -> None:
     """``del base[index]``."""
     if isinstance(base, Sym) and len(index) == 1 and not isinstance(index[0], Range):
         it.state.heap.pop(Sym(base.root, (*base.path, ("[", index[0]))), None)

@@ -59,7 +59,6 @@ from pytest_purestate._check.flow.values import (
     contradicts,
     leaves,
 )
-
 from pytest_purestate._check.model import Confidence
 
 if TYPE_CHECKING:
@@ -297,9 +296,13 @@ class Interpreter:
             for name in frame.declared
             if name in frame.free and name in state.env
         ]
-        roots = reachable([result, *(value for _, value in stores), *(value for _, value in rebound)], state.heap)
+        roots = reachable(
+            [result, *(value for _, value in stores), *(value for _, value in rebound)], state.heap
+        )
         for value, _ in exits:
-            frame.facts.returned.update(leaf.root for leaf in leaves(value) if isinstance(leaf, Sym) and not leaf.path)
+            frame.facts.returned.update(
+                leaf.root for leaf in leaves(value) if isinstance(leaf, Sym) and not leaf.path
+            )
         frame.facts.returns_value = any(value != NOTHING for value, _ in exits)
         return Summary(
             func.function,
@@ -310,7 +313,11 @@ class Interpreter:
             result,
             tuple(m for m in frame.facts.mutations.values() if m.place.root.kind != "local"),
             tuple(frame.facts.effects.values()),
-            {place: self.leaving(value, frame, state) for place, value in state.heap.items() if place.root in roots},
+            {
+                place: self.leaving(value, frame, state)
+                for place, value in state.heap.items()
+                if place.root in roots
+            },
             {root: entries for root, entries in state.spent.items() if root in roots},
             _always([at for _, at in exits]),
         )
@@ -325,7 +332,11 @@ class Interpreter:
             closed = Func(value.function, value.context, value.frame, captured, value.role)
             for name in names:
                 if name in bound and (item := state.env.get(name)) is not None and item is not value:
-                    captured[name] = item if isinstance(item, Func) and item.function is value.function else self.leaving(item, frame, state)
+                    captured[name] = (
+                        item
+                        if isinstance(item, Func) and item.function is value.function
+                        else self.leaving(item, frame, state)
+                    )
             return closed
         if isinstance(value, Tup):
             return Tup(tuple([self.leaving(item, frame, state) for item in value.items]))
@@ -334,7 +345,9 @@ class Interpreter:
         if isinstance(value, Partial):
             return Partial(self.leaving(value.func, frame, state), value.args, value.kwargs)
         if isinstance(value, Choice):
-            return Choice(tuple([(self.leaving(option, frame, state), guards) for option, guards in value.options]))
+            return Choice(
+                tuple([(self.leaving(option, frame, state), guards) for option, guards in value.options])
+            )
         return value
 
     # --- names -----------------------------------------------------------------------------
@@ -428,14 +441,24 @@ class Interpreter:
     def step(self, value: Value, step: Step) -> Value:
         """The attribute or element of a value."""
         if isinstance(value, Sym):
-            if value.root.size is not None and step[0] == "[" and isinstance(step[1], int) and step[1] < 0 and not value.path:
+            if (
+                value.root.size is not None
+                and step[0] == "["
+                and isinstance(step[1], int)
+                and step[1] < 0
+                and not value.path
+            ):
                 step = ("[", step[1] + value.root.size)
             return self.read(Sym(value.root, (*value.path, step)))
         if isinstance(value, Tup) and step[0] == "[":
             index = step[1]
             if isinstance(index, int) and -len(value.items) <= index < len(value.items):
                 return value.items[index]
-            if isinstance(index, Range) and isinstance(index.start, int | None) and isinstance(index.stop, int | None):
+            if (
+                isinstance(index, Range)
+                and isinstance(index.start, int | None)
+                and isinstance(index.stop, int | None)
+            ):
                 return Tup(value.items[index.start : index.stop])
         if isinstance(value, Part) and step[0] == "[":
             index = step[1]
@@ -467,7 +490,13 @@ class Interpreter:
         if isinstance(value, Part):
             return self.typeof(value.base)
         if isinstance(value, Const):
-            kind = "str" if isinstance(value.value, str) else "number" if isinstance(value.value, int | float) else ""
+            kind = (
+                "str"
+                if isinstance(value.value, str)
+                else "number"
+                if isinstance(value.value, int | float)
+                else ""
+            )
             return Type(kind)
         if isinstance(value, Linear):
             return Type("number")
@@ -621,7 +650,9 @@ class Interpreter:
                 value.root.type = type_
             self.assign(node.target, value, node)
 
-    def assign(self, target: ir.Expr, value: Value, node: ir.Assign | ir.Annotated | ir.For | ir.Clause | ir.With) -> None:
+    def assign(
+        self, target: ir.Expr, value: Value, node: ir.Assign | ir.Annotated | ir.For | ir.Clause | ir.With
+    ) -> None:
         if isinstance(target, ir.Name):
             if isinstance(value, Sym) and not value.path and not value.root.name:
                 value.root.name = target.id
@@ -640,7 +671,9 @@ class Interpreter:
         elif isinstance(target, ir.Star):
             self.assign(target.value, value, node)
 
-    def _unpack(self, target: ir.Sequence, value: Value, node: ir.Assign | ir.Annotated | ir.For | ir.Clause | ir.With) -> None:
+    def _unpack(
+        self, target: ir.Sequence, value: Value, node: ir.Assign | ir.Annotated | ir.For | ir.Clause | ir.With
+    ) -> None:
         keys.record_split(self, target, value, node)
         star = next((i for i, item in enumerate(target.items) if isinstance(item, ir.Star)), None)
         count = len(target.items)
@@ -665,7 +698,10 @@ class Interpreter:
         if isinstance(value, Part) and start >= 0 and (stop is None or stop >= 0):
             return Part(value.base, value.start + start, value.stop if stop is None else value.start + stop)
         if isinstance(value, Choice):
-            return merge_values([(self.slice(option, start, stop), guards) for option, guards in value.options]) or NOTHING
+            return (
+                merge_values([(self.slice(option, start, stop), guards) for option, guards in value.options])
+                or NOTHING
+            )
         return Sym(Root("local", self.typeof(value)))
 
     def s_augassign(self, node: ir.AugAssign) -> None:
@@ -731,7 +767,9 @@ class Interpreter:
             then()
             states.append(frame.state)
         if possible_no:
-            frame.state = base.fork(no) if possible_yes else State(base.env, base.heap, base.spent, {**base.path, **no})
+            frame.state = (
+                base.fork(no) if possible_yes else State(base.env, base.heap, base.spent, {**base.path, **no})
+            )
             orelse()
             states.append(frame.state)
         frame.state = merge(states)
@@ -850,7 +888,11 @@ class Interpreter:
         self._join_breaks()
 
     def loop(
-        self, start: Callable[[int], bool], body: Callable[[], None], length: int | None, conditional: bool = False
+        self,
+        start: Callable[[int], bool],
+        body: Callable[[], None],
+        length: int | None,
+        conditional: bool = False,
     ) -> None:
         """Run ``body`` up to twice, joining the paths on which the loop ended earlier.
 
@@ -914,7 +956,12 @@ class Interpreter:
             if kind == "zip":
                 return Tup(tuple([self.element(part, number) for part in parts]))
             if kind == "enumerate":
-                return Tup((self._offset(parts[1] if len(parts) > 1 else Const(0), number), self.element(parts[0], number)))
+                return Tup(
+                    (
+                        self._offset(parts[1] if len(parts) > 1 else Const(0), number),
+                        self.element(parts[0], number),
+                    )
+                )
             if kind == "range":
                 start = parts[0] if len(parts) > 1 else Const(0)
                 stride = parts[2].value if len(parts) > 2 and isinstance(parts[2], Const) else 1
@@ -929,13 +976,22 @@ class Interpreter:
                 return Sym(Root("local", Type("str")))
             if kind == "reversed":
                 size = self.length(parts[0])
-                return self.element(parts[0], size - 1 - number) if size is not None else Sym(Root("local", self.element_type(self.typeof(parts[0]), ("[", 0))))
+                return (
+                    self.element(parts[0], size - 1 - number)
+                    if size is not None
+                    else Sym(Root("local", self.element_type(self.typeof(parts[0]), ("[", 0))))
+                )
             if kind == "list":
                 return self.element(parts[0], number)
             if kind == "map":
-                return calls.call_value(self, parts[0], [self.element(part, number) for part in parts[1:]], (), -1, "map")
+                return calls.call_value(
+                    self, parts[0], [self.element(part, number) for part in parts[1:]], (), -1, "map"
+                )
         if isinstance(iterable, Choice):
-            return merge_values([(self.element(option, number), guards) for option, guards in iterable.options]) or NOTHING
+            return (
+                merge_values([(self.element(option, number), guards) for option, guards in iterable.options])
+                or NOTHING
+            )
         if isinstance(iterable, Sym):
             kind = self.typeof(iterable).kind
             if kind in ("dict", "set", "stream"):
@@ -1001,7 +1057,9 @@ class Interpreter:
             for read in case.reads:
                 self.eval(read)
             for name in case.names:
-                self.state.env[name] = Sym(Root("local", UNKNOWN, name)) if len(case.names) > 1 or case.reads else subject
+                self.state.env[name] = (
+                    Sym(Root("local", UNKNOWN, name)) if len(case.names) > 1 or case.reads else subject
+                )
             if case.guard is not None:
                 self.eval(case.guard)
             self.block(case.body)
@@ -1089,7 +1147,9 @@ class Interpreter:
             if isinstance(statement, ir.Annotated) and isinstance(statement.target, ir.Name):
                 default = self.eval(statement.value) if statement.value is not None else None
                 name = statement.target.id
-                info.own_fields[name] = Field(name, self.annotation_type(statement.annotation), statement.target.ref, default)
+                info.own_fields[name] = Field(
+                    name, self.annotation_type(statement.annotation), statement.target.ref, default
+                )
             else:
                 self.block((statement,))
         if self.frame.state is None:
@@ -1140,7 +1200,10 @@ class Interpreter:
                 return Bound(base, name, member)
             return member if member is not None else Bound(base, name)
         if isinstance(base, Choice):
-            return merge_values([(self.getattr(option, name, ref), guards) for option, guards in base.options]) or NOTHING
+            return (
+                merge_values([(self.getattr(option, name, ref), guards) for option, guards in base.options])
+                or NOTHING
+            )
         if isinstance(base, Tup | Part | Const | Linear | Iter):
             return Sym(Root("local"))
         return Bound(base, name)
@@ -1150,11 +1213,20 @@ class Interpreter:
         if isinstance(node, ir.Sequence) and node.kind == "tuple":
             return tuple(step for item in node.items for step in self.index(item))
         if isinstance(node, ir.Slice):
-            bounds = [None if part is None else self.as_index(self.eval(part)) for part in (node.lower, node.upper)]
+            bounds = [
+                None if part is None else self.as_index(self.eval(part)) for part in (node.lower, node.upper)
+            ]
             if node.step is not None:
                 self.eval(node.step)
                 return (Sym(Root("local")),)
-            low, high = (bound if isinstance(bound, int | Linear | None) else Linear(bound, 0) if isinstance(bound, Sym) else None for bound in bounds)
+            low, high = (
+                bound
+                if isinstance(bound, int | Linear | None)
+                else Linear(bound, 0)
+                if isinstance(bound, Sym)
+                else None
+                for bound in bounds
+            )
             return (Range(low, high),)
         return (self.as_index(self.eval(node)),)
 
@@ -1176,13 +1248,19 @@ class Interpreter:
         steps = self.index(node.index)
         if isinstance(base, Ext | ClassValue | Func | Wrapped | Bound | Partial):
             return base  # a subscripted generic, or nnx's Class[...]
-        value = base
+        value: Value = base
         for step in steps:
             if step is None or step is ...:
                 continue  # a new axis or an ellipsis: the same values
             if isinstance(step, Range):
-                if isinstance(value, Sym | Part | Tup) and isinstance(step.start, int | None) and isinstance(step.stop, int | None):
-                    if (step.start or 0) >= 0 and (step.stop is None or step.stop >= 0 or isinstance(value, Sym | Tup)):
+                if (
+                    isinstance(value, Sym | Part | Tup)
+                    and isinstance(step.start, int | None)
+                    and isinstance(step.stop, int | None)
+                ):
+                    if (step.start or 0) >= 0 and (
+                        step.stop is None or step.stop >= 0 or isinstance(value, Sym | Tup)
+                    ):
                         if step.start in (None, 0) and step.stop is None:
                             continue
                         type_ = self.typeof(value).kind
@@ -1279,7 +1357,9 @@ class Interpreter:
             self._clauses(node, level + 1, sym, count)
 
         self.loop(
-            lambda number: self._bind_element(clause.target, iterable, number, clause), body, self.length(iterable)
+            lambda number: self._bind_element(clause.target, iterable, number, clause),
+            body,
+            self.length(iterable),
         )
         self._join_breaks()
 
@@ -1413,7 +1493,10 @@ def _always(exits: list[State]) -> frozenset[Sym]:
 
 
 def _dominated(use: Use, state: State) -> bool:
-    return all(condition in state.path and state.path[condition] == outcome for condition, outcome in use.guards.items())
+    return all(
+        condition in state.path and state.path[condition] == outcome
+        for condition, outcome in use.guards.items()
+    )
 
 
 def _names(target: ir.Expr) -> Iterable[str]:

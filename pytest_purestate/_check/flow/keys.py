@@ -41,7 +41,9 @@ __all__ = [
     "spent_places",
 ]
 
-_KEY_NAME = re.compile(r"(^|_)(key|keys|rng|rngs|prng|prngkey|prng_key|subkey|seed_key|k|rng_key|subrng)\d*($|_)")
+_KEY_NAME = re.compile(
+    r"(^|_)(key|keys|rng|rngs|prng|prngkey|prng_key|subkey|seed_key|k|rng_key|subrng)\d*($|_)"
+)
 _NEVER_KEYS = frozenset(("str", "number", "numpy", "module", "transform", "dist", "set", "stream", "bool"))
 _PAIRED = frozenset(("permutation", "choice", "shuffle"))
 
@@ -77,7 +79,9 @@ def keys_inside(it: Interpreter, value: Value) -> list[Value]:
         items = [
             held
             for place, held in it.state.heap.items()
-            if place.root is value.root and len(place.path) == len(value.path) + 1 and place.path[-1][0] == "["
+            if place.root is value.root
+            and len(place.path) == len(value.path) + 1
+            and place.path[-1][0] == "["
         ]
     else:
         return []
@@ -141,7 +145,9 @@ def spend(
     path = state.path if not guards else {**state.path, **guards}
     for place, when in list(spent_places(it, value, path)):
         type_ = it.typeof(place)
-        if type_.kind in _NEVER_KEYS or (type_.kind in ("array", "state", "instance") and type_.certain and kind != "call"):
+        if type_.kind in _NEVER_KEYS or (
+            type_.kind in ("array", "state", "instance") and type_.certain and kind != "call"
+        ):
             continue
         if not strong and type_.kind not in ("key", "keys") and not looks_like_key(label_of(place)):
             continue
@@ -155,7 +161,9 @@ def spend(
         _mark_spent(frame, place, use)
 
 
-def _meet(it: Interpreter, place: Sym, type_: Type, use: Use, entries: tuple[tuple[object, Use], ...]) -> None:
+def _meet(
+    it: Interpreter, place: Sym, type_: Type, use: Use, entries: tuple[tuple[object, Use], ...]
+) -> None:
     frame = it.frame
     best: tuple[Confidence, Use] | None = None
     for path, first in entries:
@@ -192,7 +200,11 @@ def _confidence(place: Sym, type_: Type, first: Use, second: Use) -> Confidence 
     if (first.ref == second.ref and not second.strong) or "store" in (first.kind, second.kind):
         return Confidence.LOW
     # The same permutation for paired arrays is meant; the same one in every epoch is not.
-    if _deepest(first).verb in _PAIRED and _deepest(second).verb in _PAIRED and (first.ref != second.ref or second.mapped):
+    if (
+        _deepest(first).verb in _PAIRED
+        and _deepest(second).verb in _PAIRED
+        and (first.ref != second.ref or second.mapped)
+    ):
         return Confidence.LOW
     if not (first.strong or second.strong):
         # One unknown callee called twice may be a replay; two that differ hardly are.
@@ -253,7 +265,9 @@ def record_split(it: Interpreter, target: ir.Sequence, value: Value, node: objec
     if origin is None or origin.ref != node.value.ref or origin.verb != "split":
         return
     names = tuple(
-        (item.id, position, item.ref) for position, item in enumerate(target.items) if isinstance(item, ir.Name)
+        (item.id, position, item.ref)
+        for position, item in enumerate(target.items)
+        if isinstance(item, ir.Name)
     )
     argument = node.value.args[0].value if node.value.args else None
     source = argument.id if isinstance(argument, ir.Name) else ""
@@ -269,7 +283,12 @@ def record_split(it: Interpreter, target: ir.Sequence, value: Value, node: objec
 def name_successor(it: Interpreter, value: Sym, target: ir.Name) -> None:
     """Note a local name for a new value made from an old one (a copy, a replace, an update)."""
     root = value.root
-    if root.kind == "local" and not value.path and root.origin is not None and root.origin.verb.startswith("new:"):
+    if (
+        root.kind == "local"
+        and not value.path
+        and root.origin is not None
+        and root.origin.verb.startswith("new:")
+    ):
         it.frame.fresh.setdefault(root, (target.ref, it.frame.statement, target.id, root.origin.verb[4:]))
         it.frame.moved.discard(root)
 
@@ -278,7 +297,9 @@ def _unused(frame: Frame, split: Split) -> list[tuple[str, int, int]]:
     return [
         (name, index, ref)
         for name, index, ref in split.names
-        if not name.startswith("_") and (split.call, index) not in frame.read and (split.call, index) not in frame.used
+        if not name.startswith("_")
+        and (split.call, index) not in frame.read
+        and (split.call, index) not in frame.used
     ]
 
 
@@ -293,7 +314,9 @@ def finish(it: Interpreter, frame: Frame) -> None:
         unused = _unused(frame, split)
         if unused and reuse.kind in ("plain", "parent"):
             swapped.add(split.call)
-            facts.reuses[ref] = Reuse("swapped", reuse.first, reuse.second, reuse.place, reuse.confidence, unused[0][0])
+            facts.reuses[ref] = Reuse(
+                "swapped", reuse.first, reuse.second, reuse.place, reuse.confidence, unused[0][0]
+            )
     for split in facts.splits.values():
         if split.call in swapped or frame.replays:
             continue

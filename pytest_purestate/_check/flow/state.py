@@ -97,7 +97,9 @@ def _merge_maps(maps: Sequence[Mapping[str, Value]], extra: Sequence[Guards]) ->
         first = maps[0].get(name)
         if all(mapping.get(name) is first for mapping in maps):
             continue
-        merged = merge_values([(mapping.get(name), guards) for mapping, guards in zip(maps, extra, strict=True)])
+        merged = merge_values(
+            [(mapping.get(name), guards) for mapping, guards in zip(maps, extra, strict=True)]
+        )
         if merged is not None:
             out[name] = merged
     return out

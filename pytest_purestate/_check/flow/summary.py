@@ -113,7 +113,9 @@ class Substitution:
         if isinstance(value, Tup):
             return Tup(tuple([self.value(item) for item in value.items]))
         if isinstance(value, Choice):
-            return Choice(tuple([(self.value(option), self.guards(guards)) for option, guards in value.options]))
+            return Choice(
+                tuple([(self.value(option), self.guards(guards)) for option, guards in value.options])
+            )
         if isinstance(value, Part):
             base = self._sym(value.base)
             return Part(base, value.start, value.stop) if isinstance(base, Sym) else base
@@ -182,7 +184,9 @@ class Substitution:
         for condition, outcome in guards.items():
             assert isinstance(condition, tuple)
             if condition[0] in _SHARED:
-                parts = [self.value(part) if isinstance(part, Sym | Linear) else part for part in condition[1:]]
+                parts = [
+                    self.value(part) if isinstance(part, Sym | Linear) else part for part in condition[1:]
+                ]
                 out[(condition[0], *parts)] = outcome
             elif condition[0] != "never":
                 out[("call", self.private, condition)] = outcome
@@ -211,7 +215,11 @@ def decide(condition: object) -> object:
     if kind == "none":
         if isinstance(first, Const):
             return first.value is None
-        if isinstance(first, Sym) and not first.path and first.root.type.kind in ("key", "keys", "array", "list", "dict"):
+        if (
+            isinstance(first, Sym)
+            and not first.path
+            and first.root.type.kind in ("key", "keys", "array", "list", "dict")
+        ):
             return False if first.root.kind == "local" else None
     if kind == "eq" and isinstance(first, Const) and isinstance(parts[1], Const):
         return first.value == parts[1].value

@@ -32,18 +32,29 @@ def chain(use: Use) -> tuple[Label, ...]:
         lowered = inner.context.lowered
         param = outer.param or "key"
         deeper = inner.inner is not None
-        text = f"`{outer.verb}` hands `{param}` on here" if deeper else f"`{outer.verb}` spends `{param}` here"
+        text = (
+            f"`{outer.verb}` hands `{param}` on here" if deeper else f"`{outer.verb}` spends `{param}` here"
+        )
         labels.append(Label(lowered.span(inner.ref), text, lowered.source.path))
         outer, inner = inner, inner.inner
     return tuple(labels[:4])
 
 
 def reuse_finding(
-    module: ModuleFacts, facts: FunctionFacts, reuse: Reuse, *, code: str, message: str, here: str, first: str, help: str, fix: Fix | None = None
+    module: ModuleFacts,
+    facts: FunctionFacts,
+    reuse: Reuse,
+    *,
+    code: str,
+    message: str,
+    here: str,
+    first: str,
+    help: str,
+    fix: Fix | None = None,
 ) -> Finding:
     """A finding whose primary place is the later use and whose related places lead to the first."""
     second = reuse.second
-    related = (module.label(reuse.first.ref, first),) if first else ()
+    related: tuple[Label, ...] = (module.label(reuse.first.ref, first),) if first else ()
     related += chain(reuse.first) if reuse.first.ref != second.ref else ()
     related += chain(second)
     return Finding(

@@ -1,4 +1,4 @@
-'''Reports the result of `split` or `fold_in` thrown away.
+"""Reports the result of `split` or `fold_in` thrown away.
 
 ## Why is this bad?
 
@@ -22,7 +22,7 @@ def sample(key):
     key, subkey = jax.random.split(key)
     return key, jax.random.normal(subkey)
 ```
-'''
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-'''Reports a functional update whose result is thrown away.
+"""Reports a functional update whose result is thrown away.
 
 ## Why is this bad?
 
@@ -41,7 +41,7 @@ def step(optimizer: nnx.Optimizer, model, grads, metrics: dict):
     optimizer.update(model, grads)
     metrics.update(loss=0.0)
 ```
-'''
+"""
 
 from __future__ import annotations
 
@@ -69,10 +69,16 @@ def _target(text: str, what: str) -> str:
 
 
 def _fix(module: ModuleFacts, dropped: Dropped, name: str) -> Fix | None:
-    if not name or not module.fixable or dropped.what not in ("at", "replace", "_replace", "apply_gradients", "apply_updates"):
+    if (
+        not name
+        or not module.fixable
+        or dropped.what not in ("at", "replace", "_replace", "apply_gradients", "apply_updates")
+    ):
         return None
     start = module.span(dropped.statement).start
-    return Fix(f"bind the result to `{name}`", (Edit(Span(start, start), f"{name} = "),), Applicability.UNSAFE)
+    return Fix(
+        f"bind the result to `{name}`", (Edit(Span(start, start), f"{name} = "),), Applicability.UNSAFE
+    )
 
 
 def check(module: ModuleFacts) -> Iterator[Finding]:
@@ -90,7 +96,9 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
                 message=f"the result of {what} is thrown away"
                 + (f"; `{name}` stays as it was" if name else ""),
                 primary=module.label(dropped.statement, "this statement has no effect"),
-                help=f"bind the result: `{name} = {' '.join(text.split())[:60]}`" if name else "bind the result to a name, or return it",
+                help=f"bind the result: `{name} = {' '.join(text.split())[:60]}`"
+                if name
+                else "bind the result to a name, or return it",
                 confidence=dropped.confidence,
                 fix=_fix(module, dropped, name),
                 scope=scope_of(facts),

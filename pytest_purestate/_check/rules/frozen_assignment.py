@@ -1,4 +1,4 @@
-'''Reports attribute assignment on an instance of a frozen class.
+"""Reports attribute assignment on an instance of a frozen class.
 
 ## Why is this bad?
 
@@ -35,7 +35,7 @@ def restart(counter: Counter) -> Counter:
     counter.n = 0
     return counter
 ```
-'''
+"""
 
 from __future__ import annotations
 
@@ -78,7 +78,11 @@ def _fix(module: ModuleFacts, mutation: Mutation, family: str, base: str, name: 
         return None
     # equinox and dataclasses need an import that may not be there, or is spelled otherwise.
     applicability = Applicability.UNSAFE if family in ("struct", "namedtuple") else Applicability.DISPLAY_ONLY
-    return Fix("make a new instance", (Edit(module.span(mutation.ref), _new_value(family, base, name, value)),), applicability)
+    return Fix(
+        "make a new instance",
+        (Edit(module.span(mutation.ref), _new_value(family, base, name, value)),),
+        applicability,
+    )
 
 
 def check(module: ModuleFacts) -> Iterator[Finding]:
@@ -91,7 +95,11 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
             if _is_own_module(facts, mutation, family):
                 continue
             base, _, name = module.text(mutation.target).rpartition(".")
-            cls = mutation.type.cls.name if mutation.type.cls is not None else mutation.type.name.rpartition(".")[2]
+            cls = (
+                mutation.type.cls.name
+                if mutation.type.cls is not None
+                else mutation.type.name.rpartition(".")[2]
+            )
             yield Finding(
                 code=RULE.code,
                 path=module.path,

@@ -1,4 +1,4 @@
-'''Reports item assignment on a JAX array.
+"""Reports item assignment on a JAX array.
 
 ## Why is this bad?
 
@@ -37,7 +37,7 @@ def mask(n):
     x[0] = 1.0
     return jnp.asarray(x)
 ```
-'''
+"""
 
 from __future__ import annotations
 

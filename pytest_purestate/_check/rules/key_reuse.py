@@ -1,4 +1,4 @@
-'''Reports a PRNG key used after it was consumed.
+"""Reports a PRNG key used after it was consumed.
 
 ## Why is this bad?
 
@@ -31,7 +31,7 @@ def sample(key):
 ```
 
 When the same numbers are wanted on purpose, `jax.random.clone(key)` says so.
-'''
+"""
 
 from __future__ import annotations
 

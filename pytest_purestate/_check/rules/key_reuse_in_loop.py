@@ -1,4 +1,4 @@
-'''Reports a key consumed in every iteration of a loop, comprehension or scan body.
+"""Reports a key consumed in every iteration of a loop, comprehension or scan body.
 
 ## Why is this bad?
 
@@ -34,7 +34,7 @@ def rollout_with_split(key, n):
 ```
 
 The bodies of `lax.scan`, `lax.fori_loop`, `lax.while_loop`, `lax.map` and `jax.tree.map` are loops too.
-'''
+"""
 
 from __future__ import annotations
 

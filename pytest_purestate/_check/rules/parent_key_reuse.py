@@ -1,4 +1,4 @@
-'''Reports a key used after `split` consumed it.
+"""Reports a key used after `split` consumed it.
 
 ## Why is this bad?
 
@@ -29,7 +29,7 @@ def noisy(key, x):
     c = jax.random.normal(k3, x.shape)
     return x + a + b + c
 ```
-'''
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-'''Reports an effect in a function that JAX traces.
+"""Reports an effect in a function that JAX traces.
 
 ## Why is this bad?
 
@@ -37,7 +37,7 @@ def train(w, xs):
         history.append(loss)
     return w, history
 ```
-'''
+"""
 
 from __future__ import annotations
 
@@ -70,7 +70,9 @@ _HELP = {
 
 def _trace_label(trace: Trace) -> Label:
     lowered = trace.context.lowered
-    return Label(lowered.span(trace.ref), f"traced by `{trace.api.removeprefix('@')}` here", lowered.source.path)
+    return Label(
+        lowered.span(trace.ref), f"traced by `{trace.api.removeprefix('@')}` here", lowered.source.path
+    )
 
 
 def _inside(function: ir.Function | None, outer: object) -> bool:
@@ -108,12 +110,16 @@ def _sure(module: ModuleFacts, certain: bool) -> Confidence:
     return Confidence.HIGH if certain else Confidence.MEDIUM
 
 
-def _of_edit(module: ModuleFacts, facts: FunctionFacts, trace: Trace, mutation: Mutation, traced: set[object]) -> Finding | None:
+def _of_edit(
+    module: ModuleFacts, facts: FunctionFacts, trace: Trace, mutation: Mutation, traced: set[object]
+) -> Finding | None:
     if mutation.visible != "captured" or mutation.through is not None or mutation.static:
         return None
     if any(_inside(facts.function, owner) and owner in traced for owner in (mutation.place.root.owner,)):
         return None
-    if mutation.type.kind in ("instance", "stream", "array", "at", "module") or mutation.place.path[:1] and mutation.how == "setattr":
+    if mutation.type.kind in ("instance", "stream", "array", "at", "module") or (
+        mutation.place.path[:1] and mutation.how == "setattr"
+    ):
         return None
     if mutation.how not in MUTATORS and mutation.how not in ("setitem", "delitem"):
         return None

@@ -1,4 +1,4 @@
-'''Reports a state pytree edited in place where somebody else can see it.
+"""Reports a state pytree edited in place where somebody else can see it.
 
 ## Why is this bad?
 
@@ -40,7 +40,7 @@ def run(n):
     todo = plan(n)
     return todo.pop()  # error: [PS202]
 ```
-'''
+"""
 
 from __future__ import annotations
 
@@ -51,7 +51,18 @@ from pytest_purestate._check.model import Confidence, Finding, Label, Rule, Seve
 from pytest_purestate._check.rules._reuse import scope_of
 
 _STATE_NAMES = frozenset(
-    "params state opt_state variables batch_stats train_state model_state optimizer_state updates grads".split()
+    [
+        "params",
+        "state",
+        "opt_state",
+        "variables",
+        "batch_stats",
+        "train_state",
+        "model_state",
+        "optimizer_state",
+        "updates",
+        "grads",
+    ]
 )
 _HOW = {
     "setitem": "an item is assigned here",
@@ -65,7 +76,10 @@ def _confidence(module: ModuleFacts, facts: FunctionFacts, mutation: Mutation) -
     root, type_ = mutation.place.root, mutation.type
     if mutation.how.startswith("setattr"):
         return None
-    if type_.kind in ("array", "str", "number", "list", "set", "stream", "at") and mutation.visible not in ("memo", "frozen"):
+    if type_.kind in ("array", "str", "number", "list", "set", "stream", "at") and mutation.visible not in (
+        "memo",
+        "frozen",
+    ):
         return None
     if type_.kind == "numpy" and mutation.how != "augmented":
         return None
@@ -77,7 +91,12 @@ def _confidence(module: ModuleFacts, facts: FunctionFacts, mutation: Mutation) -
         return None
     function = facts.function
     own = function is not None and root.owner is function
-    if own and function in module.traced and mutation.how in ("setitem", "delitem") and not _is_self(facts, mutation):
+    if (
+        own
+        and function in module.traced
+        and mutation.how in ("setitem", "delitem")
+        and not _is_self(facts, mutation)
+    ):
         # A traced function edits its own copy of the containers: lost, unless it returns them.
         return Confidence.LOW if root in facts.returned else Confidence.HIGH
     if root in facts.state_like:

@@ -1,4 +1,4 @@
-'''Reports a carried key that is spent while the subkey made for it lies unused.
+"""Reports a carried key that is spent while the subkey made for it lies unused.
 
 ## Why is this bad?
 
@@ -43,7 +43,7 @@ def advance(key):
     key, _ = jax.random.split(key)
     return jax.random.normal(key)
 ```
-'''
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-'''Reports a `replace`- or `update`-like method whose new value dies in a local.
+"""Reports a `replace`- or `update`-like method whose new value dies in a local.
 
 ## Why is this bad?
 
@@ -33,7 +33,7 @@ class State:
         new.params = params
         return new
 ```
-'''
+"""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ from pytest_purestate._check.flow.facts import ModuleFacts
 from pytest_purestate._check.model import Confidence, Finding, Rule, Severity
 from pytest_purestate._check.rules._reuse import scope_of
 
-_LIKE = re.compile(r"_?(replace|update|advance|evolve|increment|apply_gradients|apply_updates|with_|next_state|set_|step$|copy_with)")
+_LIKE = re.compile(
+    r"_?(replace|update|advance|evolve|increment|apply_gradients|apply_updates|with_|next_state|set_|step$|copy_with)"
+)
 
 
 def check(module: ModuleFacts) -> Iterator[Finding]:
@@ -60,7 +62,10 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
                 code=RULE.code,
                 path=module.path,
                 message=f"`{function.name}` makes a new value `{successor.name}` and never returns it",
-                primary=module.label(successor.statement, f"`{successor.name}` is made here and lost when `{function.name}` ends"),
+                primary=module.label(
+                    successor.statement,
+                    f"`{successor.name}` is made here and lost when `{function.name}` ends",
+                ),
                 related=(module.label(function.ref, f"`{function.name}` returns None"),),
                 help=f"end the method with `return {successor.name}`",
                 confidence=Confidence.HIGH,
