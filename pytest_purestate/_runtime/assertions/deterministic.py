@@ -1,0 +1,176 @@
+"""Asserts that a function gives one result, bit for bit, however often and in whichever way it is called."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import types
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import jax
+
+from pytest_purestate._runtime import _compat
+from pytest_purestate._runtime.assertions.hidden import GENERATORS, HiddenState, name_of
+from pytest_purestate._runtime.assertions.modes import MODES, Again
+from pytest_purestate._runtime.copies import copy_value
+from pytest_purestate._runtime.failures import Problem, PurityError
+from pytest_purestate._runtime.frames import argument_names
+from pytest_purestate._runtime.graph import Node, iter_nodes, take_picture
+from pytest_purestate._runtime.trees import compare
+
+__all__ = ["assert_deterministic"]
+
+R = TypeVar("R")
+
+_RANDOM_HELP = (
+    "random numbers of the host are hidden state: take a key as an argument and draw with `jax.random`, or take the "
+    "generator itself as an argument"
+)
+_HIDDEN_HELP = (
+    "make what the function remembers an argument and a result, `action(state, input) -> (output, state)`, and let "
+    "the caller keep the state"
+)
+
+
+def assert_deterministic(
+    fn: Callable[..., R],
+    *args: Any,
+    runs: int = 3,
+    across: Sequence[str] = ("calls", "recompile"),
+    max_ulp: int = 0,
+) -> R:
+    """Assert that a function repeats itself: each call returns what the first one returned, bit for bit.
+
+    >>> import jax
+    >>> assert_deterministic(jax.random.uniform, jax.random.key(0)).shape
+    ()
+
+    Every call gets its own copy of the arguments as they were at first, so a function that edits or donates
+    them is not blamed for that (`assert_unchanged` is there for it), and the caller's stay as they are. What
+    the function remembers elsewhere is not reset: the object that a method is bound to, a closure, a global.
+    When the result changes, the report also says what of this changed.
+
+    Compared are types, structure, dtypes, shapes, weak types, sharding and the bits of every element, key arrays
+    included; one NaN equals any other NaN.
+
+    Args:
+        fn: the function, or a method, a partial (to bind keywords), a jitted function.
+        *args: its arguments.
+        runs: how many calls each way in ``across`` compares, the first call included: 2 or more.
+        across: what may differ between the calls. ``"calls"``: nothing. ``"recompile"``: caches are cleared, in
+            memory and on disk, so the function is traced and compiled again. ``"eager"``: it runs under
+            ``jax.disable_jit``. ``"devices"``: once on each other local device, arguments moved there.
+            ``"process"``: a fresh Python process, for a function at the top level of a module and arguments
+            that can be pickled. The first call is one as it is; each way adds ``runs - 1`` calls to it.
+        max_ulp: how far apart finite floats may be, in units in the last place; by default not at all.
+
+    Returns:
+        What the first call returned.
+
+    Raises:
+        PurityError: a call returned something else. The text names the place in the output, how many elements
+            differ and by how many ULP, the first of them in both calls, and the settings in force.
+        TypeError: ``fn`` is not callable, an argument is a tracer or an iterator, the call is made inside a
+            transformation, or the output is an iterator, which cannot be compared.
+        ValueError: ``runs``, ``across`` or ``max_ulp`` is not one of the values above, an argument was
+            deleted, or there is only one device for ``"devices"``.
+    """
+    __tracebackhide__ = True
+    _check_options(fn, runs, across, max_ulp)
+    names = argument_names(len(args) + 1)
+    original = tuple(
+        copy_value(arg, (names[i + 1] if names else "") or f"args[{i}]", array=_checked_copy)
+        for i, arg in enumerate(args)
+    )
+    plans = [(way, MODES[way].plan(fn, original, runs - 1)) for way in dict.fromkeys(across)]
+    hidden = HiddenState(fn)
+    output = fn(*copy_value(original))
+    first = take_picture(output)
+    _check_output(first)
+    number = 1
+    for way, plan in plans:
+        for again in plan:
+            number += 1
+            other = again.run()
+            found = compare(first, other, "output", placement=again.placement, max_ulp=max_ulp)
+            if found:
+                raise _failure(fn, way, number, again, found.problems, hidden.changes())
+    return output
+
+
+def _check_options(fn: object, runs: object, across: object, max_ulp: object) -> None:
+    __tracebackhide__ = True
+    if not callable(fn):
+        raise TypeError(f"assert_deterministic needs a function and its arguments, not the value {fn!r}")
+    if inspect.iscoroutinefunction(fn):
+        raise TypeError(f"`{name_of(fn)}` is a coroutine function; its result cannot be compared before it is awaited")
+    if isinstance(runs, bool) or not isinstance(runs, int):
+        raise TypeError(f"runs must be an integer, not {runs!r}")
+    if runs < 2:
+        raise ValueError(f"runs must be 2 or more, to have something to compare: {runs}")
+    if isinstance(max_ulp, bool) or not isinstance(max_ulp, int):
+        raise TypeError(f"max_ulp must be an integer, not {max_ulp!r}")
+    if max_ulp < 0:
+        raise ValueError(f"max_ulp must not be negative: {max_ulp}")
+    if isinstance(across, str) or not isinstance(across, Sequence):
+        raise TypeError(f"across must be a tuple of names, such as ('calls', 'recompile'), not {across!r}")
+    if unknown := [way for way in across if way not in MODES]:
+        raise ValueError(f"across has no {unknown[0]!r}; it takes {', '.join(map(repr, MODES))}")
+    if not across:
+        raise ValueError(f"across is empty; it takes {', '.join(map(repr, MODES))}")
+    if _compat.tracing():
+        raise TypeError("assert_deterministic runs its function; call it outside of jit, grad, vmap and scan")
+
+
+def _checked_copy(array: jax.Array, path: str) -> jax.Array:
+    if _compat.is_tracer(array):
+        raise TypeError(f"`{path}` is a tracer that left its transformation; pass an array")
+    if array.is_deleted():
+        raise ValueError(f"`{path}` was deleted: it was donated to a function before; pass an array that is alive")
+    return array.copy()
+
+
+def _check_output(picture: Node) -> None:
+    __tracebackhide__ = True
+    for path, node in iter_nodes(picture, "output"):
+        if isinstance(node.value, types.GeneratorType | types.CoroutineType | types.AsyncGeneratorType) or (
+            isinstance(node.value, Iterator) and type(node.value).__module__ in ("builtins", "itertools")
+        ):
+            kind = type(node.value).__name__
+            raise TypeError(f"`{path}` is a {kind}, which cannot be compared; return a list or an array of its items")
+
+
+def _failure(
+    fn: Callable[..., Any],
+    way: str,
+    number: int,
+    again: Again,
+    problems: tuple[Problem, ...],
+    hidden: tuple[Problem, ...],
+) -> PurityError:
+    special = f" ({again.label})" if again.label else ""
+    help = MODES[way].help
+    if hidden:
+        by_random = all(problem.path in GENERATORS for problem in hidden)
+        help = _RANDOM_HELP if by_random else _HIDDEN_HELP
+    return PurityError(
+        f"`{name_of(fn)}` is not deterministic: call {number}{special} returned something else than call 1",
+        (*problems, *hidden),
+        ("call 1", f"call {number}"),
+        (f"settings: {_settings()}",),
+        help,
+    )
+
+
+def _settings() -> str:
+    """What else decides about bits: the versions, the device, the flags of the compiler, the precision."""
+    device = jax.local_devices()[0]
+    where = device.platform if device.platform == device.device_kind else f"{device.platform} ({device.device_kind})"
+    settings = {
+        "XLA_FLAGS": os.environ.get("XLA_FLAGS") or "not set",
+        "matmul precision": getattr(jax.config, "jax_default_matmul_precision", None) or "default",
+        "x64": "on" if getattr(jax.config, "jax_enable_x64", False) else "off",
+        "PRNG": getattr(jax.config, "jax_default_prng_impl", "default"),
+    }
+    return f"jax {jax.__version__} on {where}, " + ", ".join(f"{name} {value}" for name, value in settings.items())

@@ -1,0 +1,110 @@
+"""What a function can remember between two calls: the first suspects when it does not repeat itself."""
+
+from __future__ import annotations
+
+import functools
+import random
+import types
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from pytest_purestate._runtime.describe import Policy, digest, is_function
+from pytest_purestate._runtime.failures import Problem
+from pytest_purestate._runtime.graph import Node, take_picture
+from pytest_purestate._runtime.trees import compare
+
+__all__ = ["GENERATORS", "HiddenState", "name_of"]
+
+_POLICY = Policy(functions=True, max_bytes=1 << 20)
+GENERATORS = {
+    "random": random.getstate,
+    "numpy.random": functools.partial(np.random.get_state, legacy=False),
+}
+"""The generators that a whole process shares, and how to read their state."""
+
+
+class HiddenState:
+    """A picture of where a function could hide state, to be compared with a later moment.
+
+    The object a method is bound to, closures, defaults, bound arguments, attributes of the function, the globals
+    that it and the functions of its module name, and the global generators of ``random`` and ``numpy.random``.
+    Everything is read; nothing is seeded or drawn from.
+
+    Args:
+        function: a function, a method, a partial, a callable object, or one of them in a wrapper such as `jax.jit`.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._places = dict(_places(function))
+        self._before = self._take()
+
+    def _take(self) -> dict[str, Node]:
+        found = {name: take_picture(read(), _POLICY) for name, read in self._places.items()}
+        return found | {name: take_picture(digest(read())) for name, read in GENERATORS.items()}
+
+    def changes(self) -> tuple[Problem, ...]:
+        """What is another now than when the picture was taken, as problems of the kind ``hidden-state``."""
+        found = []
+        for name, after in self._take().items():
+            for problem in compare(self._before[name], after, name, identity=True).problems:
+                if name in GENERATORS:
+                    found.append(Problem("hidden-state", name, "hidden state: its global generator was used"))
+                else:
+                    text = f"hidden state: {problem.message}"
+                    found.append(Problem("hidden-state", problem.path, text, problem.before, problem.after))
+        return tuple(found)
+
+
+def name_of(function: object) -> str:
+    """What to call a function in a message: its qualified name, without what it was defined in locally."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    name = getattr(function, "__qualname__", None) or type(function).__qualname__
+    return str(name).rpartition("<locals>.")[2]
+
+
+def _places(target: Any) -> Iterator[tuple[str, Callable[[], object]]]:
+    """Names and how to read what they stand for now; most names are bound anew by the code that changes them."""
+    name = name_of(target)
+    while not isinstance(target, types.FunctionType):
+        if isinstance(target, functools.partial):
+            bound = target
+            yield f"{name}.args", lambda: bound.args
+            yield f"{name}.keywords", lambda: bound.keywords
+            target = target.func
+        elif isinstance(target, types.MethodType):
+            owner = target.__self__
+            yield "self", lambda: owner
+            target = target.__func__
+        elif (wrapped := getattr(target, "__wrapped__", None)) is not None:
+            target = wrapped
+        else:
+            callable_object = target
+            yield "self", lambda: callable_object
+            target = getattr(type(target), "__call__", None)
+            if not isinstance(target, types.FunctionType):
+                return
+    function = target
+    yield name, lambda: function
+    yield from _globals(function)
+
+
+def _globals(function: types.FunctionType) -> Iterator[tuple[str, Callable[[], object]]]:
+    """The data among the globals that a function names, itself or through functions of its own module."""
+    namespace = function.__globals__
+    seen: set[str] = set()
+    waiting = [function.__code__]
+    while waiting:
+        code = waiting.pop()
+        waiting += [const for const in code.co_consts if isinstance(const, types.CodeType)]
+        for name in code.co_names:
+            if name in seen or name not in namespace:
+                continue
+            seen.add(name)
+            value = namespace[name]
+            if isinstance(value, types.FunctionType) and value.__globals__ is namespace:
+                waiting.append(value.__code__)
+            elif not isinstance(value, type | types.ModuleType) and not is_function(value):
+                yield f"{namespace.get('__name__')}.{name}", functools.partial(namespace.get, name)

@@ -1,0 +1,215 @@
+"""The pytest plugin: options, the seed, and fixtures that are thin layers over plain classes.
+
+Importing it loads pytest and the standard library only. JAX is loaded by the first test that asks for a fixture, and
+the static checker by ``--purestate``: installed but unused, the plugin costs nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
+
+if TYPE_CHECKING:
+    import jax
+
+    from pytest_purestate._runtime.keys import KeyStream
+
+__all__ = ["key", "keys", "make_train_state"]
+
+_SEED = pytest.StashKey[int]()
+_STREAM = pytest.StashKey["KeyStream"]()
+_CACHE = "purestate/seed"
+_LIMIT = 2**32
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the options and settings."""
+    group = parser.getgroup("purestate", "purestate: correctness of JAX code")
+    group.addoption("--purestate", action="store_true", help="check the project's files, one item per file and rule")
+    group.addoption(
+        "--purestate-seed",
+        metavar="N|random|last",
+        help="base seed of the fixtures' keys: a number, a new one, or that of the previous run (default: 0)",
+    )
+    parser.addini(
+        "purestate_paths", "files and directories that --purestate checks (default: all of the project)", type="paths"
+    )
+    parser.addini("purestate_seed", "base seed of the fixtures' keys: a number, `random` or `last`", default="0")
+    parser.addini("purestate_raw_keys", "give raw uint32 keys instead of typed ones", type="bool", default=False)
+    parser.addini("purestate_prng_impl", "PRNG implementation of the keys, such as rbg (default: JAX's)", default="")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Settle the seed, and start the static half where it is asked for."""
+    config.stash[_SEED] = _seed(config)
+    if config.option.purestate:
+        from pytest_purestate import _items
+
+        _items.register(config)
+
+
+def _seed(config: pytest.Config) -> int:
+    # An xdist worker takes the number that the controller settled on: a random one is drawn once.
+    if (input := getattr(config, "workerinput", None)) is not None:
+        return int(input["purestate_seed"])
+    option = config.option.purestate_seed
+    source = "purestate_seed" if option is None else "--purestate-seed"
+    text = str(config.getini("purestate_seed") if option is None else option).strip()
+    if text == "random":
+        import secrets  # not the `random` module: its state belongs to the tests
+
+        return secrets.randbelow(_LIMIT)
+    if text == "last":
+        return _last_seed(config, source)
+    if text.isascii() and text.isdigit() and int(text) < _LIMIT:
+        return int(text)
+    raise pytest.UsageError(f"{source} must be a number from 0 to {_LIMIT - 1}, `random` or `last`, not {text!r}")
+
+
+def _last_seed(config: pytest.Config, source: str) -> int:
+    cache = getattr(config, "cache", None)
+    if cache is None:
+        raise pytest.UsageError(f"{source}: `last` needs pytest's cache, which is off (-p no:cacheprovider)")
+    seed = cache.get(_CACHE, None)
+    if not isinstance(seed, int):
+        raise pytest.UsageError(f"{source}: there is no previous run to take the `last` seed from; give a number")
+    return seed
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Keep the seed for ``last``; at the start, so that a run that crashes can be repeated as well."""
+    config = session.config
+    cache = getattr(config, "cache", None)
+    if cache is None or hasattr(config, "workerinput"):
+        return
+    if cache.get(_CACHE, None) != config.stash[_SEED]:
+        cache.set(_CACHE, config.stash[_SEED])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Give each xdist worker the seed."""
+    node.workerinput["purestate_seed"] = node.config.stash[_SEED]
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """One line: the seed, and under ``--purestate`` the version of JAX."""
+    line = f"purestate: seed {config.stash[_SEED]}"
+    return f"{line}, {_jax_version()}" if config.option.purestate else line
+
+
+def _jax_version() -> str:
+    from importlib import metadata
+
+    try:
+        version = metadata.version("jax")
+    except metadata.PackageNotFoundError:
+        return "jax not installed"
+    return f"jax {version}" + ("" if "jax" in sys.modules else " (not yet imported)")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Tell how to repeat a failed test that used keys."""
+    report = yield
+    if not report.failed:
+        return report
+    stream = item.stash.get(_STREAM, None)
+    if stream is not None and (drawn := len(stream.log)):
+        count = "1 key was drawn" if drawn == 1 else f"{drawn} keys were drawn"
+        report.sections.append(("purestate", f"seed {stream.seed}, {count}\nrepeat: {_command(item)}\n"))
+    return report
+
+
+def _command(item: pytest.Item) -> str:
+    """The command that runs this one test again with the same keys, from the directory of this run."""
+    config = item.config
+    file, *rest = _node_id(item).split("::")
+    if config.invocation_params.dir != config.rootpath:
+        file = os.path.relpath(config.rootpath / file, config.invocation_params.dir)
+    words = ["pytest", "::".join([file, *rest]), f"--purestate-seed={config.stash[_SEED]}"]
+    # What decides which file is the settings file, or changes the keys, is part of the command.
+    if config.option.inifilename:
+        words += ["-c", str(config.option.inifilename)]
+    if config.option.rootdir:
+        words.append(f"--rootdir={config.option.rootdir}")
+    for override in config.option.override_ini or ():
+        if override.startswith("purestate_"):
+            words += ["-o", override]
+    return shlex.join(words)
+
+
+def _node_id(item: pytest.Item) -> str:
+    """The node id; xdist's ``--dist loadgroup`` appends a group to it, on which no key may depend."""
+    mark = item.get_closest_marker("xdist_group")
+    if mark is None:
+        return item.nodeid
+    group = mark.args[0] if mark.args else mark.kwargs.get("name", "default")
+    return item.nodeid.removesuffix(f"@{group}")
+
+
+@pytest.fixture
+def keys(request: pytest.FixtureRequest) -> KeyStream:
+    """Unique PRNG keys for this test, as many as it likes: a `pytest_purestate.KeyStream`.
+
+    ``keys()`` is the next key, ``keys("dropout")`` the next of a named stream. They depend on the base seed
+    (``--purestate-seed``), the node id and the name; not on other tests, their order or the number of workers.
+    """
+    return _stream(request)
+
+
+@pytest.fixture
+def key(request: pytest.FixtureRequest) -> jax.Array:
+    """One PRNG key for this test, a typed key array of shape ``()``; see ``keys`` for more than one."""
+    file, line, _ = request.node.location
+    place = str(request.config.rootpath / Path(file)), (line or 0) + 1
+    return _stream(request).draw_at("key", place)
+
+
+@pytest.fixture
+def make_train_state(request: pytest.FixtureRequest) -> Callable[..., Any]:
+    """Make a train state for a model: `pytest_purestate.make_train_state`, with keys of this test.
+
+    ``make_train_state(model, x, tx=optax.adam(1e-3))`` initialises a linen module from the shape of ``x``. Each call
+    takes another key of the test, unless it is given ``rngs``.
+    """
+    stream = _stream(request)
+    try:
+        from pytest_purestate._runtime.states import factory
+    except ModuleNotFoundError as error:
+        _without_extra(request, error)
+    return factory(lambda: stream("make_train_state"))
+
+
+def _stream(request: pytest.FixtureRequest) -> KeyStream:
+    item: pytest.Item = request.node
+    if (known := item.stash.get(_STREAM, None)) is not None:
+        return known
+    try:
+        from pytest_purestate._runtime.keys import KeyStream
+    except ModuleNotFoundError as error:
+        _without_extra(request, error)
+    config = request.config
+    impl = str(config.getini("purestate_prng_impl")).strip() or None
+    try:
+        stream = KeyStream(
+            config.stash[_SEED], _node_id(item), typed=not config.getini("purestate_raw_keys"), impl=impl
+        )
+    except ValueError as error:
+        pytest.fail(f"usage error: purestate_prng_impl: {error}", pytrace=False)
+    item.stash[_STREAM] = stream
+    return stream
+
+
+def _without_extra(request: pytest.FixtureRequest, error: ModuleNotFoundError) -> NoReturn:
+    from pytest_purestate._runtime import MISSING_EXTRA, is_missing_extra
+
+    if not is_missing_extra(error):
+        raise error
+    pytest.fail(f"usage error: the fixture `{request.fixturename}` {MISSING_EXTRA}", pytrace=False)
