@@ -18,7 +18,7 @@ import pytest
 from _pytest._code.code import ReprFileLocation, TerminalRepr
 from _pytest._io import TerminalWriter
 
-from pytest_purestate._check.batch import BatchFailed, Group, Reply, run_batch
+from pytest_purestate._check.batch import BatchError, Group, Reply, run_batch
 
 __all__ = ["StaticFile", "StaticItem", "StaticItems", "register"]
 
@@ -89,13 +89,13 @@ class StaticItem(pytest.Item):
 
     def runtest(self) -> None:
         """Fail: an item exists only where there is a finding."""
-        raise _Found
+        raise _FoundError
 
     def repr_failure(
         self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None
     ) -> str | TerminalRepr:
         """The code frames."""
-        if excinfo.errisinstance(_Found):
+        if excinfo.errisinstance(_FoundError):
             return _Frames(self._group)
         return super().repr_failure(excinfo, style)
 
@@ -104,7 +104,7 @@ class StaticItem(pytest.Item):
         return self.path, self._group["line"] - 1, f"{self._group['path']}::{self.name}"
 
 
-class _Found(Exception):
+class _FoundError(Exception):
     """Ends a static item."""
 
 
@@ -132,7 +132,7 @@ def _check(config: pytest.Config) -> Reply:
     paths = [root / path for path in config.getini("purestate_paths")] or [root]
     try:
         return run_batch(paths, _asked_for(config), root)
-    except BatchFailed as error:
+    except BatchError as error:
         raise pytest.UsageError(f"purestate: {error}") from error
 
 

@@ -110,7 +110,7 @@ def _add_rule(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 
 def _check(options: argparse.Namespace) -> int:
-    from pytest_purestate._check.discovery import MissingPath
+    from pytest_purestate._check.discovery import MissingPathError
     from pytest_purestate._check.engine import check_targets
     from pytest_purestate.config import ConfigError, ConfigFinder
 
@@ -122,7 +122,7 @@ def _check(options: argparse.Namespace) -> int:
             sys.stdout.writelines(f"{target.path}\n" for target in targets)
             return CLEAN
         run = check_targets(targets, overrides, jobs=options.jobs, prefilter=not options.no_prefilter)
-    except (ConfigError, MissingPath) as error:
+    except (ConfigError, MissingPathError) as error:
         print(f"purestate: {error}", file=sys.stderr)
         return ERROR
     _report(run, options, targets)
@@ -188,7 +188,7 @@ def _rule(options: argparse.Namespace) -> int:
 
     try:
         found = registry.rules() if options.all else (registry.named(options.rule),)
-    except registry.UnknownSelector as error:
+    except registry.UnknownSelectorError as error:
         print(f"purestate: {error}", file=sys.stderr)
         return ERROR
     _write("\n".join(docs.render_page(docs.page(rule)) for rule in found))

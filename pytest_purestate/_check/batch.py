@@ -15,10 +15,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import TypedDict
 
-__all__ = ["BatchFailed", "Group", "Reply", "Request", "run_batch"]
+__all__ = ["BatchError", "Group", "Reply", "Request", "run_batch"]
 
 
-class BatchFailed(Exception):
+class BatchError(Exception):
     """The check could not run: a path or a setting is wrong, or the checker itself failed."""
 
 
@@ -53,7 +53,7 @@ def run_batch(paths: Sequence[Path], within: Sequence[Path] | None, directory: P
     """Check ``paths`` in a fresh interpreter that works in ``directory``.
 
     Raises:
-        BatchFailed: with one line for the user.
+        BatchError: with one line for the user.
     """
     request: Request = {
         "paths": [str(path) for path in paths],
@@ -66,15 +66,15 @@ def run_batch(paths: Sequence[Path], within: Sequence[Path] | None, directory: P
     )
     if done.returncode:
         last = done.stderr.strip().splitlines()[-1:] or ["no output"]
-        raise BatchFailed(f"the checker ended with exit status {done.returncode}: {last[0]}")
+        raise BatchError(f"the checker ended with exit status {done.returncode}: {last[0]}")
     reply: Reply = json.loads(done.stdout)
     if reply["error"]:
-        raise BatchFailed(reply["error"])
+        raise BatchError(reply["error"])
     return reply
 
 
 def _answer(request: Request) -> Reply:
-    from pytest_purestate._check.discovery import MissingPath, discover
+    from pytest_purestate._check.discovery import MissingPathError, discover
     from pytest_purestate._check.engine import check_targets
     from pytest_purestate.config import ConfigError, ConfigFinder
 
@@ -85,7 +85,7 @@ def _answer(request: Request) -> Reply:
             kept = [Path(path).absolute() for path in request["within"]]
             targets = [t for t in targets if any(t.file.is_relative_to(path) for path in kept)]
         run = check_targets(targets, finder.overrides)
-    except (ConfigError, MissingPath) as error:
+    except (ConfigError, MissingPathError) as error:
         return {"groups": [], "summary": "", "error": str(error)}
 
     from pytest_purestate._check.report.sources import Sources

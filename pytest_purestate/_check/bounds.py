@@ -21,8 +21,10 @@ __all__ = ["Problem", "problem"]
 MAX_BYTES = 2_000_000
 MAX_NESTING = 100  # brackets in brackets; Python itself stops at 200
 MAX_BACKTRACKING = 8  # brackets in a `case` pattern or a `del` target
-MAX_CHAIN = 3_000  # tokens of one expression that are not separated by commas, over all open brackets
+MAX_CHAIN = 3_000  # weighed tokens of one expression with no comma between, over all open brackets
 MAX_ELIF = 500
+
+_WEIGHTS = {b"(": 3, b"[": 3, b"{": 3, b"lambda": 10}  # what they cost the parser, other tokens 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +51,9 @@ _NOISE = re.compile(
 
 # f-strings that may hold more code than a line: triple-quoted, very long, or broken inside a field.
 _WIDE_FSTRING = re.compile(
-    rb"""(?<!\w)[fFtT][rR]?(?:
-      "{3}(?:[^"\\]++|\\.|"(?!""))*+"{3} | '{3}(?:[^'\\]++|\\.|'(?!''))*+'{3}
-      | ["'](?:[^\r\n]{400} | [^"'\r\n]*\{[^"'}\r\n]*[\r\n])
+    rb"""["'](?:(?<=[fFtT].)(?<!\w[fFtT].)|(?<=[fFtT][rR].)(?<!\w[fFtT]..)|(?<=[rR][fFtT].)(?<!\w[rR]..))(?:
+      (?<=") ""(?:[^"\\]++|\\.|"(?!""))*+"{3} | (?<=') ''(?:[^'\\]++|\\.|'(?!''))*+'{3}
+      | [^\r\n]{400} | [^"'\r\n]*\{[^"'}\r\n]*[\r\n]
     )""",
     re.VERBOSE | re.DOTALL,
 )
@@ -65,9 +67,9 @@ _COMPARISONS = (b"==", b"!=", b"<=", b">=")
 
 def _is_plain(data: bytes) -> bool:
     """Whether the text is certainly within the bounds: a sufficient condition that costs little."""
-    if data.count(b"elif") > MAX_ELIF or data.count(b"lambda") > MAX_CHAIN // 10:
-        return False
     code = _NOISE.sub(b'"', data)
+    if code.count(b"elif") > MAX_ELIF or max(code.count(b"lambda"), code.count(b" for ")) > MAX_CHAIN // 10:
+        return False
     if any(_holds_much(match[0]) for match in _WIDE_FSTRING.finditer(data)):
         return False
     # Every pass takes the innermost pairs away, so the number of passes is the depth.
@@ -84,7 +86,7 @@ def _is_plain(data: bytes) -> bool:
     for comparison in _COMPARISONS:
         code = code.replace(comparison, b"<")
     code = code.replace(b"=", b",").replace(b"\nfrom ", b",").replace(b"\nimport ", b",")
-    return max(map(len, code.split(b","))) <= MAX_CHAIN
+    return max(map(len, code.split(b","))) <= MAX_CHAIN * 2 // 3
 
 
 def _holds_much(fstring: bytes) -> bool:
@@ -146,8 +148,9 @@ class _Meter:
             self._total -= self._chains[-1]
             self._chains[-1] = 0
             return
-        self._chains[-1] += 1
-        self._total += 1
+        weight = _WEIGHTS.get(word, 1)
+        self._chains[-1] += weight
+        self._total += weight
         if kind is Kind.OPEN:
             self._chains.append(0)
             self._pending.append(0)

@@ -17,7 +17,7 @@ from pathlib import Path
 from pytest_purestate._check.source import describe
 from pytest_purestate.config import Config, ConfigFinder
 
-__all__ = ["MissingPath", "Target", "discover", "display_path", "mentions_jax"]
+__all__ = ["MissingPathError", "Target", "discover", "display_path", "mentions_jax"]
 
 SUFFIXES = (".py", ".pyi")
 
@@ -31,7 +31,7 @@ _LIBRARIES = (
 _MENTION = re.compile(b"|".join(_LIBRARIES))
 
 
-class MissingPath(Exception):
+class MissingPathError(Exception):
     """A path given by the user that does not exist."""
 
 
@@ -68,7 +68,7 @@ def discover(paths: Sequence[Path], finder: ConfigFinder, cwd: Path | None = Non
     """The files to check below ``paths``, each once.
 
     Raises:
-        MissingPath: one of the paths does not exist.
+        MissingPathError: one of the paths does not exist.
         ConfigError: a settings file on the way is not valid.
     """
     cwd = Path.cwd() if cwd is None else cwd
@@ -76,7 +76,7 @@ def discover(paths: Sequence[Path], finder: ConfigFinder, cwd: Path | None = Non
     for given in paths:
         path = _absolute(given, cwd)
         if not os.path.lexists(path):
-            raise MissingPath(f"no such file or directory: {given}")
+            raise MissingPathError(f"no such file or directory: {given}")
         if path.is_dir():
             for target in _walk(path, finder, cwd):
                 found.setdefault(target.file, target)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_purestate._check.model import Rule
-from pytest_purestate._check.registry import BrokenRule, module_name
+from pytest_purestate._check.registry import BrokenRuleError, module_name
 
 __all__ = ["Example", "RulePage", "examples", "page", "render_page"]
 
@@ -24,7 +24,7 @@ _BLOCK = re.compile(r"^```python (bad|fixed|good)\n(.*?)^```$", re.DOTALL | re.M
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A code block of a rule page; ``kind`` is bad, fixed or good, ``line`` its first line in the docstring."""
+    """A code block of a rule page; ``kind`` is bad, fixed or good, ``line`` where it begins."""
 
     kind: str
     code: str
@@ -50,16 +50,16 @@ def page(rule: Rule) -> RulePage:
     """The page of a rule.
 
     Raises:
-        BrokenRule: its module has no docstring, or the docstring does not begin with one summary line.
+        BrokenRuleError: its module has no docstring, or the docstring does not begin with one summary line.
     """
     name = module_name(rule)
     spec = importlib.util.find_spec(name)
     if spec is None or spec.origin is None:
-        raise BrokenRule(f"{rule.code}: no module {name}")
+        raise BrokenRuleError(f"{rule.code}: no module {name}")
     text = ast.get_docstring(ast.parse(Path(spec.origin).read_text(encoding="utf-8"))) or ""
     summary, _, body = text.partition("\n\n")
     if not summary or "\n" in summary or not summary.endswith("."):
-        raise BrokenRule(f"{rule.code}: the docstring must begin with one line that is a sentence")
+        raise BrokenRuleError(f"{rule.code}: the docstring must begin with one line that is a sentence")
     return RulePage(rule, summary, body.strip() + "\n")
 
 

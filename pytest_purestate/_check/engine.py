@@ -20,9 +20,9 @@ from pytest_purestate._check import bounds, pool, registry, suppress
 from pytest_purestate._check.analysis import Project, SyntaxProblem, analyse
 from pytest_purestate._check.discovery import Target, discover, display_path, mentions_jax
 from pytest_purestate._check.model import Confidence, Finding, Label, Rule, Span
-from pytest_purestate._check.registry import Selection, UnknownSelector
+from pytest_purestate._check.registry import Selection, UnknownSelectorError
 from pytest_purestate._check.report.summary import summary
-from pytest_purestate._check.source import Source, UnreadableSource, describe
+from pytest_purestate._check.source import Source, UnreadableSourceError, describe
 from pytest_purestate.config import Config, ConfigError, ConfigFinder, Overrides
 
 __all__ = [
@@ -101,7 +101,7 @@ def check_source(
     bounds, gives the finding that says so. The text prefilter is not asked.
 
     Raises:
-        UnreadableSource: the text has lone surrogates or null characters.
+        UnreadableSourceError: the text has lone surrogates or null characters.
         ConfigError: the configuration names an unknown rule.
     """
     source = Source.from_text(source, path) if isinstance(source, str) else source
@@ -128,7 +128,7 @@ def check_paths(
         deadline: seconds a file may take in a worker.
 
     Raises:
-        MissingPath: one of the paths does not exist.
+        MissingPathError: one of the paths does not exist.
         ConfigError: a settings file is not valid or names an unknown rule.
     """
     finder = finder or ConfigFinder()
@@ -172,12 +172,12 @@ def chosen_rules(config: Config, overrides: Overrides) -> tuple[Rule, ...]:
     line = Selection(overrides.select, overrides.extend_select, overrides.ignore)
     try:
         registry.select([file])
-    except UnknownSelector as error:
+    except UnknownSelectorError as error:
         key = "select" if error.selector in (config.select or ()) else "ignore"
         raise config.error(key, str(error)) from error
     try:
         return registry.select([file, line])
-    except UnknownSelector as error:
+    except UnknownSelectorError as error:
         raise ConfigError(str(error)) from error
 
 
@@ -210,14 +210,14 @@ class Checker:
         if not problem:
             try:
                 raw = _raw(target)
-            except UnreadableSource as error:
+            except UnreadableSourceError as error:
                 problem = str(error)
         if not problem and self._prefilter and not mentions_jax(raw):
             return FileResult(target.path, target.file, Status.SKIPPED)
         if not problem:
             try:
                 source = Source.from_bytes(raw, target.path, target.file)
-            except UnreadableSource as error:
+            except UnreadableSourceError as error:
                 problem = str(error)
         if problem:
             return self._result(
@@ -261,7 +261,7 @@ class Checker:
         """An imported file, held to the same bounds as a checked one; None where it cannot be used."""
         if file not in self._sources:
             self._sources[file] = None
-            with contextlib.suppress(UnreadableSource):
+            with contextlib.suppress(UnreadableSourceError):
                 target = Target(file, display_path(file, self._cwd), Config(file.parent))
                 source = Source.from_bytes(_raw(target), target.path, file)
                 self._sources[file] = None if bounds.problem(source.data) else source
@@ -289,12 +289,12 @@ def _raw(target: Target) -> bytes:
     try:
         mode = target.file.stat().st_mode
         if not stat.S_ISREG(mode):  # a pipe would wait for a writer
-            raise UnreadableSource("is not a regular file")
+            raise UnreadableSourceError("is not a regular file")
         return target.file.read_bytes()
     except OSError as error:
-        raise UnreadableSource(describe(error)) from error
+        raise UnreadableSourceError(describe(error)) from error
     except ValueError as error:  # a null character in the name
-        raise UnreadableSource(str(error)) from error
+        raise UnreadableSourceError(str(error)) from error
 
 
 def _lost(target: Target, lost: pool.Lost, deadline: float) -> FileResult:

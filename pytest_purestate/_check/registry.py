@@ -19,9 +19,9 @@ from pytest_purestate._check import rules as rules_package
 from pytest_purestate._check.model import Rule
 
 __all__ = [
-    "BrokenRule",
+    "BrokenRuleError",
     "Selection",
-    "UnknownSelector",
+    "UnknownSelectorError",
     "module_name",
     "named",
     "rules",
@@ -34,11 +34,11 @@ _CODE = re.compile(r"PS\d{3}")
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
-class BrokenRule(Exception):
+class BrokenRuleError(Exception):
     """A module in `rules` that is not a rule, or two rules that claim one code or name."""
 
 
-class UnknownSelector(Exception):
+class UnknownSelectorError(Exception):
     """A selector that fits no rule."""
 
     def __init__(self, selector: str, nearest: str) -> None:
@@ -65,7 +65,7 @@ def rules() -> tuple[Rule, ...]:
     """All rules, sorted by code.
 
     Raises:
-        BrokenRule: a public module of `rules` does not define a valid, unique ``RULE``.
+        BrokenRuleError: a public module of `rules` does not define a valid, unique ``RULE``.
     """
     names = sorted(m.name for m in pkgutil.iter_modules(rules_package.__path__) if not m.name.startswith("_"))
     found = [(name, _load(name)) for name in names]
@@ -83,12 +83,12 @@ def named(code_or_name: str) -> Rule:
     """The rule with this code or name.
 
     Raises:
-        UnknownSelector: there is none.
+        UnknownSelectorError: there is none.
     """
     for rule in rules():
         if code_or_name in (rule.code, rule.name):
             return rule
-    raise UnknownSelector(code_or_name, _nearest(code_or_name, rules()))
+    raise UnknownSelectorError(code_or_name, _nearest(code_or_name, rules()))
 
 
 def module_name(rule: Rule) -> str:
@@ -100,20 +100,20 @@ def validate(found: Iterable[tuple[str, Rule]]) -> None:
     """Check codes, names and module names of ``(module, rule)`` pairs.
 
     Raises:
-        BrokenRule: with the module and what is wrong with it.
+        BrokenRuleError: with the module and what is wrong with it.
     """
     codes: dict[str, str] = {}
     for module, rule in found:
         if not _CODE.fullmatch(rule.code):
-            raise BrokenRule(f"{module}: the code `{rule.code}` is not of the form PS123")
+            raise BrokenRuleError(f"{module}: the code `{rule.code}` is not of the form PS123")
         if not _NAME.fullmatch(rule.name):
-            raise BrokenRule(f"{module}: the name `{rule.name}` is not in kebab case")
+            raise BrokenRuleError(f"{module}: the name `{rule.name}` is not in kebab case")
         if module != rule.name.replace("-", "_"):
-            raise BrokenRule(
+            raise BrokenRuleError(
                 f"{module}: the rule `{rule.name}` belongs in `{rule.name.replace('-', '_')}.py`"
             )
         if other := codes.get(rule.code):
-            raise BrokenRule(f"{module}: {rule.code} is taken by {other}")
+            raise BrokenRuleError(f"{module}: {rule.code} is taken by {other}")
         codes[rule.code] = module
 
 
@@ -126,7 +126,7 @@ def select(layers: Sequence[Selection], among: Sequence[Rule] | None = None) -> 
     not pass in silence; only ``ignore`` with the very code or name turns one off.
 
     Raises:
-        UnknownSelector: a selector fits no rule.
+        UnknownSelectorError: a selector fits no rule.
     """
     known = rules() if among is None else among
     chosen = {rule.code: not rule.opt_in for rule in known}
@@ -161,7 +161,7 @@ def _weight(selector: str, rule: Rule) -> int:
 def _require(selector: str, known: Sequence[Rule]) -> None:
     if any(_weight(selector, rule) >= 0 for rule in known) or selector == "ALL":
         return
-    raise UnknownSelector(selector, _nearest(selector, known))
+    raise UnknownSelectorError(selector, _nearest(selector, known))
 
 
 def _nearest(selector: str, known: Sequence[Rule]) -> str:
@@ -176,5 +176,5 @@ def _load(name: str) -> Rule:
     module = importlib.import_module(f"{rules_package.__name__}.{name}")
     rule = getattr(module, "RULE", None)
     if not isinstance(rule, Rule):
-        raise BrokenRule(f"{name}: a public module in `rules` must define RULE")
+        raise BrokenRuleError(f"{name}: a public module in `rules` must define RULE")
     return rule

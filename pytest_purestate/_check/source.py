@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pytest_purestate._check.model import Span
 
-__all__ = ["Source", "UnreadableSource"]
+__all__ = ["Source", "UnreadableSourceError"]
 
 _LINE_END = re.compile(rb"\r\n?|\n")
 
 
-class UnreadableSource(Exception):
+class UnreadableSourceError(Exception):
     """A file that cannot be opened or decoded; the message says why, in the user's terms."""
 
 
@@ -51,12 +51,12 @@ class Source:
         """Read and decode ``file``.
 
         Raises:
-            UnreadableSource: it cannot be opened, or its bytes are not text in its encoding.
+            UnreadableSourceError: it cannot be opened, or its bytes are not text in its encoding.
         """
         try:
             raw = file.read_bytes()
         except OSError as error:
-            raise UnreadableSource(describe(error)) from error
+            raise UnreadableSourceError(describe(error)) from error
         return cls.from_bytes(raw, path, file)
 
     @classmethod
@@ -64,7 +64,7 @@ class Source:
         """Decode the bytes of a file.
 
         Raises:
-            UnreadableSource: the bytes are not text in the encoding that they declare.
+            UnreadableSourceError: the bytes are not text in the encoding that they declare.
         """
         text, encoding, bom = _decode(raw)
         return cls(path, file, text, _encode(text), encoding, bom)
@@ -74,7 +74,7 @@ class Source:
         """Wrap text that is decoded already; a leading byte order mark is taken off.
 
         Raises:
-            UnreadableSource: the text has lone surrogates, or null characters.
+            UnreadableSourceError: the text has lone surrogates, or null characters.
         """
         bom = text.startswith("\ufeff")
         text = text[1:] if bom else text
@@ -139,21 +139,21 @@ def _decode(raw: bytes) -> tuple[str, str, bool]:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(raw).readline)
     except SyntaxError as error:
         if bom:
-            raise UnreadableSource(
+            raise UnreadableSourceError(
                 "has a UTF-8 byte order mark, but its coding line names another encoding"
             ) from error
-        raise UnreadableSource(_invalid_utf8(raw) or str(error.msg or error)) from error
+        raise UnreadableSourceError(_invalid_utf8(raw) or str(error.msg or error)) from error
     encoding = "utf-8" if encoding == "utf-8-sig" else encoding
     try:
         if "coding".encode(encoding) != b"coding":
-            raise UnreadableSource(f"its coding line names `{encoding}`, which does not contain ASCII")
+            raise UnreadableSourceError(f"its coding line names `{encoding}`, which does not contain ASCII")
         text = raw[len(codecs.BOM_UTF8) if bom else 0 :].decode(encoding)
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         byte = raw[error.start]
-        raise UnreadableSource(f"line {line} is not {encoding}: unexpected byte 0x{byte:02x}") from error
+        raise UnreadableSourceError(f"line {line} is not {encoding}: unexpected byte 0x{byte:02x}") from error
     except (LookupError, UnicodeError, ValueError) as error:
-        raise UnreadableSource(f"cannot be decoded as `{encoding}`: {error}") from error
+        raise UnreadableSourceError(f"cannot be decoded as `{encoding}`: {error}") from error
     return text, encoding, bom
 
 
@@ -172,8 +172,8 @@ def _encode(text: str) -> bytes:
         data = text.encode("utf-8")
     except UnicodeEncodeError as error:
         line = text.count("\n", 0, error.start) + 1
-        raise UnreadableSource(f"line {line} has a lone surrogate, which is not text") from error
+        raise UnreadableSourceError(f"line {line} has a lone surrogate, which is not text") from error
     if (where := data.find(b"\0")) >= 0:
         line = data.count(b"\n", 0, where) + 1
-        raise UnreadableSource(f"line {line} has a null byte, so this is not Python source")
+        raise UnreadableSourceError(f"line {line} has a null byte, so this is not Python source")
     return data

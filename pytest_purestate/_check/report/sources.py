@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from pytest_purestate._check.source import Source, UnreadableSource
+from pytest_purestate._check.source import Source, UnreadableSourceError
 
 __all__ = ["Sources"]
 
@@ -41,5 +41,5 @@ class Sources:
             if path in self._texts:
                 return Source.from_bytes(self._texts[path], path, file)
             return Source.read(file, path) if file.is_file() else None
-        except (UnreadableSource, ValueError, OSError):
+        except (UnreadableSourceError, ValueError, OSError):
             return None
