@@ -41,6 +41,8 @@ tensorflow_probability.substrates.jax.distributions.*(x): returns dist
     mask}(x): returns opaque
 @dist.{expand,to_event,mask}(x): returns dist
 
+@*.reset(state): consumes keys as init; returns opaque
+
 chex.*(x): returns opaque
 jax.sharding.*(x): returns opaque
 """

@@ -11,6 +11,7 @@ is a method of values of that kind (``@*``: of any value). Clauses:
 
 =====================  ==================================================================
 ``consumes p q [as k]``  spends the keys in these arguments (k: draw, init, apply; default draw)
+                        (``keys``: every argument that is a key)
 ``splits p``            spends the key in p, for new keys
 ``returns t``           the kind of result: see KINDS
 ``wraps f as m``        returns f under the transform m (jit, vmap, grad, scan, ...)

@@ -162,6 +162,19 @@ def _deepcopy(it: Interpreter, args: Args, ref: int) -> Value:
     return it.fresh(it.typeof(value), ref, "new:deepcopy")
 
 
+def _field(it: Interpreter, args: Args, ref: int) -> Value:
+    """``dataclasses.field(default=..., default_factory=...)``: remembers what instances start from."""
+    sym = it.fresh(UNKNOWN, ref, "field")
+    for name, (value, _) in args.kw.items():
+        if name == "default":
+            it.state.heap[sym.child((".", "default"))] = value
+        elif name == "default_factory":
+            from pytest_purestate._check.flow.calls import call_value
+
+            it.state.heap[sym.child((".", "default"))] = call_value(it, value, (), (), ref, "default_factory")
+    return sym
+
+
 HANDLERS: dict[str, Callable[[Interpreter, Args, int], Value]] = {
     "builtins.zip": _iterates("zip"),
     "builtins.enumerate": _iterates("enumerate"),
@@ -180,6 +193,9 @@ HANDLERS: dict[str, Callable[[Interpreter, Args, int], Value]] = {
     "builtins.sorted": _sorted,
     "functools.partial": _partial,
     "jax.tree_util.Partial": _partial,
+    "dataclasses.field": _field,
+    "flax.struct.field": _field,
+    "equinox.field": _field,
     "copy.copy": _copy,
     "copy.deepcopy": _deepcopy,
 }

@@ -17,7 +17,7 @@ from pytest_purestate._check import ir
 from pytest_purestate._check.apis import Signature, exact, find, find_method, is_question
 from pytest_purestate._check.flow import builtin, edits, keys
 from pytest_purestate._check.flow.classes import family_of
-from pytest_purestate._check.flow.facts import Dropped, Effect, Mutation, Trace
+from pytest_purestate._check.flow.facts import Dropped, Effect, Mutation, Rebuilt, SharedStream, Trace
 from pytest_purestate._check.flow.state import merge, merge_values
 from pytest_purestate._check.flow.summary import Substitution, Summary
 from pytest_purestate._check.flow.values import (
@@ -30,6 +30,7 @@ from pytest_purestate._check.flow.values import (
     Ext,
     Func,
     Guards,
+    Part,
     Partial,
     Root,
     Sym,
@@ -38,6 +39,7 @@ from pytest_purestate._check.flow.values import (
     Use,
     Value,
     Wrapped,
+    leaves,
 )
 from pytest_purestate._check.model import Confidence
 
@@ -63,6 +65,7 @@ class Args:
     pos: list[tuple[Value, int]] = field(default_factory=list)
     kw: dict[str, tuple[Value, int]] = field(default_factory=dict)
     star: bool = False
+    literals: set[int] = field(default_factory=set)  # refs of arguments spelled as literals
 
     def named(self, params: Sequence[str], name: str) -> tuple[Value, int] | None:
         if name in self.kw:
@@ -111,6 +114,8 @@ def _arguments(it: Interpreter, node: ir.Call, name: str) -> Args:
     moved = name not in ("setattr", "delattr")
     for arg in node.args:
         value = it.eval(arg.value, moved)
+        if isinstance(arg.value, ir.Const):
+            args.literals.add(arg.value.ref)
         if arg.star == "*":
             if isinstance(value, Tup):
                 args.pos.extend((item, arg.value.ref) for item in value.items)
@@ -455,8 +460,11 @@ def mark_dry(it: Interpreter, functions: Sequence[Value]) -> None:
 def _call_wrapped(it: Interpreter, callee: Wrapped, args: Args, ref: int, verb: str) -> Value:
     if callee.mode == "shape":
         return it.fresh(UNKNOWN, ref)
-    result = _call(it, callee.func, args, ref, verb)
     options = dict(callee.options)
+    if callee.mode == "vmap":
+        result = _call_mapped(it, callee, args, ref, verb, options)
+    else:
+        result = _call(it, callee.func, args, ref, verb)
     if callee.mode == "grad":
         aux = options.get("has_aux") == Const(True)
         grads = it.fresh(Type("state"), ref, "grad")
@@ -472,6 +480,25 @@ def _call_wrapped(it: Interpreter, callee: Wrapped, args: Args, ref: int, verb: 
         for leaf in [result] if not isinstance(result, Tup) else result.items:
             if isinstance(leaf, Sym) and leaf.root.kind == "local":
                 leaf.root.memo = True
+    return result
+
+
+def _call_mapped(
+    it: Interpreter, callee: Wrapped, args: Args, ref: int, verb: str, options: dict[str, Value]
+) -> Value:
+    """A call under ``vmap``: keys that no argument brings in per lane are the same for every lane."""
+    frame = it.frame
+    axes = options.get("in_axes")
+    mapped: set[Root] = set()
+    shared: set[Root] = set()
+    for position, (value, _) in enumerate(args.pos):
+        axis = it.step(axes, ("[", position)) if isinstance(axes, Tup) else axes
+        roots = {leaf.root if isinstance(leaf, Sym) else leaf.base.root for leaf in leaves(value) if isinstance(leaf, Sym | Part)}
+        (shared if axis == NOTHING else mapped).update(roots)
+    mapped.update(leaf.root for value, _ in args.kw.values() for leaf in leaves(value) if isinstance(leaf, Sym))
+    outer, frame.lanes = frame.lanes, (mapped, shared, isinstance(callee.func, Partial))
+    result = _call(it, callee.func, args, ref, verb)
+    frame.lanes = outer
     return result
 
 
@@ -659,6 +686,7 @@ def _call_method(
         rngs = args.kw.get("rngs")
         if rngs is not None:
             keys.spend(it, rngs[0], rngs[1], ref, name, "apply", True)
+            _note_shared(it, rngs[0], rngs[1], name)
             args = Args(args.pos, {k: v for k, v in args.kw.items() if k != "rngs"}, args.star)
             _state_like(it, args.pos[:1])
     return _unknown(it, args, ref, name)
@@ -769,10 +797,16 @@ def _apply_signature(
     wanted = list(signature.consumes)
     if signature.how in ("init", "apply") and "rngs" not in wanted:
         wanted.append("rngs")
+    if "keys" in wanted:  # whatever argument is, or is called, a key
+        for value, at in args.every():
+            if isinstance(value, Sym) and (keys.is_key(it, value) or keys.looks_like_key(keys.label_of(value))):
+                keys.spend(it, value, at, ref, verb, signature.how, True)
     for param in wanted:
         given = args.named(params, param)
         if given is not None:
             keys.spend(it, given[0], given[1], ref, verb, signature.how, True)
+            if signature.how in ("init", "apply"):
+                _note_shared(it, given[0], given[1], verb)
     if signature.states:
         _state_like(
             it, [entry for entry in (args.named(params, p) for p in signature.states) if entry is not None]
@@ -812,12 +846,45 @@ def _callbacks(it: Interpreter, signature: Signature, args: Args, ref: int, verb
         if not functions:
             # ``jax.jit(static_argnums=0)`` and ``@partial(jax.jit, ...)`` take the function later.
             return Partial(Ext(signature.name), (), options)
+        if signature.mode == "jit":
+            _note_rebuilt(it, signature, functions[0], ref)
         if signature.mode == "shape":
             mark_dry(it, functions)
         elif signature.mode != "memo":
             mark_traced(it, functions[0], signature, ref)
         return Wrapped(functions[0], signature.mode, signature.name, options)
     return _run(it, signature, functions, args, ref)
+
+
+def _note_rebuilt(it: Interpreter, signature: Signature, function: Value, ref: int) -> None:
+    """Note a compiled function that a host loop makes anew in every iteration, and so compiles anew."""
+    frame = it.frame
+    if not frame.passes or frame.repeats:
+        return
+    what = ""
+    if isinstance(function, Func) and function.function.is_lambda:
+        what = "lambda"
+    elif isinstance(function, Func) and function.frame is frame:
+        what = "def"
+    elif isinstance(function, Partial) and _followable(it, function.func):
+        what = "partial"
+    elif isinstance(function, Bound):
+        what = "method"
+    if what and not (what == "def" and function not in frame.made):
+        frame.facts.rebuilt.setdefault(ref, Rebuilt(ref, signature.name, what))
+
+
+def _note_shared(it: Interpreter, value: Value, ref: int, verb: str) -> None:
+    """Note one key under two names of an rng dict."""
+    if not isinstance(value, Sym) or it.typeof(value).kind != "dict":
+        return
+    seen: dict[Sym, list[str]] = {}
+    for place, held in it.state.heap.items():
+        if place.root is value.root and len(place.path) == len(value.path) + 1 and isinstance(held, Sym):
+            seen.setdefault(held, []).append(str(place.path[-1][1]))
+    for held, names in seen.items():
+        if len(names) > 1 and not it.frame.replays:
+            it.frame.facts.shared.setdefault(ref, SharedStream(ref, verb, tuple(names), held))
 
 
 def _result(
@@ -864,6 +931,11 @@ def _result(
         return fresh
     if kind == "none":
         return NOTHING
+    if kind == "key" and not signature.pure and verb != "clone":
+        made = it.fresh(Type("key"), ref, verb)
+        made.root.constant = bool(args.literals)
+        made.root.passes = it.frame.passes
+        return made
     if kind in ("opaque", "deep"):
         return it.fresh(UNKNOWN, ref, verb if kind == "opaque" else f"new:{verb}")
     if kind == "state" and name.endswith("TrainState.create"):

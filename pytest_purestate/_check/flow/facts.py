@@ -14,13 +14,18 @@ if TYPE_CHECKING:
     from pytest_purestate._check.flow.project import ModuleContext
 
 __all__ = [
+    "Broadcast",
+    "ConstantKey",
     "Dropped",
     "Effect",
     "FunctionFacts",
     "ModuleFacts",
     "Mutation",
+    "Rebuilt",
     "Reuse",
+    "SharedStream",
     "Split",
+    "Stale",
     "Successor",
     "Swap",
     "Trace",
@@ -112,6 +117,55 @@ class Effect:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class SharedStream:
+    """One key handed to several rng collections of one ``init`` or ``apply``."""
+
+    ref: int
+    verb: str
+    collections: tuple[str, ...]
+    place: Sym
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ConstantKey:
+    """A key made from a constant where every run of the place repeats it. ``where``: loop, trace, field."""
+
+    ref: int
+    where: str
+    use: Use | None
+    confidence: Confidence
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Broadcast:
+    """A key that every lane of a ``vmap`` spends. ``how``: captured, bound (by ``partial``) or in_axes."""
+
+    ref: int
+    call: int
+    how: str
+    use: Use
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stale:
+    """A key spent below an object that keeps it: the next run of the same method or step meets it again."""
+
+    use: Use
+    place: Sym
+    how: str
+    confidence: Confidence
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rebuilt:
+    """``jit`` of a function built anew in every iteration of a host loop. ``what``: lambda, partial, method, def."""
+
+    ref: int
+    api: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Successor:
     """A new value made from an old one, bound to a local name and never used for anything."""
 
@@ -143,6 +197,11 @@ class FunctionFacts:
     mutations: dict[tuple[int, str], Mutation] = field(default_factory=dict)
     effects: dict[int, Effect] = field(default_factory=dict)
     successors: dict[int, Successor] = field(default_factory=dict)
+    shared: dict[int, SharedStream] = field(default_factory=dict)
+    constants: dict[int, ConstantKey] = field(default_factory=dict)
+    broadcasts: dict[int, Broadcast] = field(default_factory=dict)
+    stale: dict[int, Stale] = field(default_factory=dict)
+    rebuilt: dict[int, Rebuilt] = field(default_factory=dict)
     calls: dict[int, ir.Function] = field(default_factory=dict)
     returns_value: bool = False
     edits_self: bool = False

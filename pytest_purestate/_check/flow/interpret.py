@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from pytest_purestate._check import ir
-from pytest_purestate._check.apis import KEY_ANNOTATIONS
+from pytest_purestate._check.apis import KEY_ANNOTATIONS, find
 from pytest_purestate._check.apis.classes import annotation_kind
 from pytest_purestate._check.flow import calls, edits, keys
 from pytest_purestate._check.flow.classes import ClassInfo, Field
@@ -74,6 +74,7 @@ _DEEP = 3  # loops nested deeper than this are run once: the cost doubles with e
 _BUDGET = 40_000  # statements and calls interpreted for one function before loops are run once
 
 _STATIC_ATTRIBUTES = frozenset(("shape", "ndim", "dtype", "size", "aval", "sharding"))
+_LIBRARY_OBJECTS = frozenset(("module", "dist", "transform", "stream", "transformed", "kernel"))
 STATIC = Type("static")
 
 _STATIC = (Func, ClassValue, Ext, Wrapped, Partial, Bound)
@@ -115,6 +116,8 @@ class Frame:
         self.steps = 0
         self.mapped = False
         self.repeats = False
+        self.lanes: tuple[set[Root], set[Root], bool] | None = None
+        self.made: set[Value] = set()  # functions defined in a loop pass
         self.pure: tuple[int, str, str, Type, Confidence] | None = None
         self.yields: list[Value] = []
 
@@ -590,6 +593,9 @@ class Interpreter:
             known = annotation_kind(name)
             if known is not None:
                 return Type(known, name=name, certain=False)
+            signature = find(name)
+            if signature is not None and signature.returns[0] in _LIBRARY_OBJECTS and last[:1].isupper():
+                return Type(signature.returns[0], name=name, certain=False)
             return Type("instance", name=name) if last[:1].isupper() else UNKNOWN
         if isinstance(node, ir.Name) and node.id in KEY_ANNOTATIONS:
             return Type("key", certain=False)
@@ -1107,6 +1113,8 @@ class Interpreter:
                 self.eval(param.default)
         frame = self.frame if self.frame.function is not None else None
         value: Value = Func(function, self.context, frame)
+        if self.frame.passes:
+            self.frame.made.add(value)
         for decorator in reversed(function.decorators):
             value = calls.decorate(self, self.eval(decorator), value, decorator)
         self.state.env[function.name] = value
@@ -1147,6 +1155,7 @@ class Interpreter:
             if isinstance(statement, ir.Annotated) and isinstance(statement.target, ir.Name):
                 default = self.eval(statement.value) if statement.value is not None else None
                 name = statement.target.id
+                keys.note_constant_field(self, default, statement.value)
                 info.own_fields[name] = Field(
                     name, self.annotation_type(statement.annotation), statement.target.ref, default
                 )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
-from pytest_purestate._check.flow.facts import Reuse, Split, Successor, Swap
+from pytest_purestate._check.flow.facts import Broadcast, ConstantKey, Reuse, Split, Stale, Successor, Swap
 from pytest_purestate._check.flow.values import (
     Choice,
     Const,
@@ -15,6 +15,7 @@ from pytest_purestate._check.flow.values import (
     Iter,
     Linear,
     Part,
+    Path,
     Range,
     Sym,
     Tup,
@@ -33,9 +34,11 @@ __all__ = [
     "finish",
     "is_key",
     "keys_inside",
+    "label_of",
     "looks_like_key",
     "mark_read",
     "name_successor",
+    "note_constant_field",
     "record_split",
     "spend",
     "spent_places",
@@ -159,6 +162,38 @@ def spend(
         _meet(it, place, type_, use, entries)
         state.spent[place.root] = (*entries, (place.path, use))
         _mark_spent(frame, place, use)
+        if strong and not frame.replays:
+            _note_constant(frame, place, use)
+            _note_broadcast(frame, place, type_, use)
+
+
+def _note_constant(frame: Frame, place: Sym, use: Use) -> None:
+    """Note a draw from a key made of a constant in the same loop pass: every pass repeats it."""
+    root = place.root
+    if root.constant and root.passes and root.passes == use.passes[: len(root.passes)] and root.origin is not None:
+        ref = root.origin.ref
+        frame.facts.constants.setdefault(ref, ConstantKey(ref, "loop", use, Confidence.HIGH))
+
+
+def note_constant_field(it: Interpreter, default: Value | None, node: ir.Expr | None) -> None:
+    """Note a field of a class whose default is a key made of a constant."""
+    if default is None or node is None or it.context.facts.is_test:
+        return
+    value = default
+    if isinstance(default, Sym) and default.root.origin is not None and default.root.origin.verb == "field":
+        value = it.state.heap.get(default.child((".", "default")), default)
+    if isinstance(value, Sym) and value.root.constant and value.root.origin is not None:
+        ref = value.root.origin.ref if value.root.origin.context is it.context else node.ref
+        it.frame.facts.constants.setdefault(ref, ConstantKey(ref, "field", None, Confidence.HIGH))
+
+
+def _note_broadcast(frame: Frame, place: Sym, type_: Type, use: Use) -> None:
+    """Note a key that every lane of the vmap in force spends alike."""
+    if frame.lanes is None or place.root in frame.lanes[0] or type_.kind == "keys":
+        return
+    mapped, shared, bound = frame.lanes
+    how = "in_axes" if place.root in shared else "bound" if bound else "captured"
+    frame.facts.broadcasts.setdefault(use.ref, Broadcast(use.ref, use.call, how, use))
 
 
 def _meet(
@@ -330,6 +365,7 @@ def finish(it: Interpreter, frame: Frame) -> None:
                 break
     if not frame.replays:
         _find_dead_successors(frame)
+        _find_stale(it, frame)
 
 
 def _split_behind(splits: object, reuse: Reuse) -> Split | None:
@@ -346,3 +382,61 @@ def _find_dead_successors(frame: Frame) -> None:
     for root, (ref, statement, name, verb) in frame.fresh.items():
         if root not in frame.moved:
             frame.facts.successors.setdefault(ref, Successor(ref, statement, name, verb))
+
+
+_ONCE = frozenset(("__init__", "__post_init__", "__new__", "setup", "build", "__init_subclass__", "__setstate__"))
+
+
+def _find_stale(it: Interpreter, frame: Frame) -> None:
+    """Keys spent below an object that still holds them when the function returns.
+
+    A method that draws from ``self.key`` and leaves it there, a step that draws from ``state.key`` and
+    returns the state as it was: the next call meets the same key.
+    """
+    function = frame.function
+    if function is None or function.name in _ONCE or not function.params or not frame.returns:
+        return
+    own = function.params[0].name if function.owner is not None else ""
+    for value, state in frame.returns:
+        held = {leaf.root for leaf in _returned_objects(value)}
+        for root, entries in state.spent.items():
+            if root.kind != "param" or root.owner is not function:
+                continue
+            for path, use in entries:
+                place = Sym(root, path)
+                if not path or not use.strong or any(step[0] == "[" for step in path) or place in state.heap:
+                    continue
+                if any(place.path[:depth] and Sym(root, place.path[:depth]) in state.heap for depth in range(len(path))):
+                    continue
+                if root.name == own:
+                    if not _kept_by_class(it, function, path) or use.callback:
+                        continue
+                    how = "self"
+                elif root in held:
+                    how = "returned"
+                else:
+                    continue
+                if any(reuse.place == place for reuse in frame.facts.reuses.values()):
+                    continue  # said already
+                frame.facts.stale.setdefault(use.ref, Stale(use, place, how, Confidence.MEDIUM if use.maybe else Confidence.HIGH))
+
+
+def _returned_objects(value: Value) -> Iterator[Sym]:
+    """The objects a result hands back whole, shallow copies counted as what they copy."""
+    stack = [value]
+    while stack:
+        top = stack.pop()
+        if isinstance(top, Tup):
+            stack.extend(top.items)
+        elif isinstance(top, Choice):
+            stack.extend(option for option, _ in top.options)
+        elif isinstance(top, Sym) and not top.path:
+            yield top
+
+
+def _kept_by_class(it: Interpreter, function: ir.Function, path: Path) -> bool:
+    """Whether the class keeps the key it was given: an attribute that its constructor sets, or a field."""
+    if function.owner is None or len(path) != 1:
+        return False
+    value = it.class_of(function.owner)
+    return value is not None and value.info.family[0] not in ("nnx", "haiku")

@@ -154,7 +154,8 @@ class Substitution:
             base = self._sym(root.base) if root.base is not None else None
             copy = Root(
                 "local", root.type, root.name, root.origin, base if isinstance(base, Sym) else None, root.size,
-                root.owner, root.frozen_through, root.memo,
+                root.owner, root.frozen_through, root.memo, root.constant,
+                root.constant,
             )  # fmt: skip
             found = self.known[root] = Sym(copy)
         value = found

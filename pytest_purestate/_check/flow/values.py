@@ -95,7 +95,8 @@ class Root:
     """An abstract object. ``kind``: ``param``, ``free`` (captured or global) or ``local`` (made here).
 
     ``base`` is the object this one is a shallow copy of: what was not stored here is read there.
-    ``owner`` says whose parameter or variable it is. ``memo`` marks results of cached functions.
+    ``owner`` says whose parameter or variable it is. ``memo`` marks results of cached functions, ``constant`` keys made from a literal seed; ``passes`` are the
+    loop passes in which a key was made.
     """
 
     kind: str
@@ -107,6 +108,8 @@ class Root:
     owner: object = None
     frozen_through: bool = False
     memo: bool = False
+    constant: bool = False
+    passes: tuple[tuple[int, int], ...] = ()
     uid: int = field(default_factory=lambda: next(_counter))
 
 

@@ -1,0 +1,79 @@
+'''Reports a key built from a constant where every call or iteration repeats it.
+
+## Why is this bad?
+
+`jax.random.PRNGKey(0)` inside a loop is the same key in each iteration; as the default of a field it is the same
+key in every instance. What looks random is one number over and over.
+
+```python bad
+import jax
+
+def offsets(n):
+    out = []
+    for _ in range(n):
+        key = jax.random.PRNGKey(0)  # error: [PS107]
+        out.append(jax.random.randint(key, (2,), 0, 10))
+    return out
+```
+
+```python bad
+from typing import NamedTuple
+import jax
+
+class State(NamedTuple):
+    step: int
+    key: jax.Array = jax.random.PRNGKey(0)  # error: [PS107]
+```
+
+Make the key once, where the program starts, and hand it on:
+
+```python good
+import jax
+
+def offsets(key, n):
+    return [jax.random.randint(k, (2,), 0, 10) for k in jax.random.split(key, n)]
+
+def main():
+    return offsets(jax.random.key(0), 3)
+```
+'''
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pytest_purestate._check.flow.facts import ModuleFacts
+from pytest_purestate._check.model import Finding, Rule, Severity
+from pytest_purestate._check.rules._reuse import scope_of
+
+_TEXT = {
+    "loop": ("every iteration starts from the same constant key", "the same key in every iteration"),
+    "field": ("every instance starts from the same constant key", "the same key in every instance"),
+}
+_HELP = {
+    "loop": "make the key before the loop and give each iteration its own with `split` or `fold_in`",
+    "field": "leave the default out and pass the key in, or make it in the constructor from an argument",
+}
+
+
+def check(module: ModuleFacts) -> Iterator[Finding]:
+    """One finding for each constant key that is made again and again."""
+    for facts in module.functions:
+        if facts.function in module.dry:
+            continue
+        for constant in facts.constants.values():
+            message, here = _TEXT[constant.where]
+            use = constant.use
+            yield Finding(
+                code=RULE.code,
+                path=module.path,
+                message=message,
+                primary=module.label(constant.ref, here),
+                related=(module.label(use.ref, f"`{use.verb}` consumes it here"),) if use is not None else (),
+                help=_HELP[constant.where],
+                confidence=constant.confidence,
+                scope=scope_of(facts),
+            )
+
+
+RULE = Rule(code="PS107", name="constant-key", since="0.1", severity=Severity.WARNING, check=check)

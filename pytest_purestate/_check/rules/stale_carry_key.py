@@ -1,0 +1,97 @@
+'''Reports a key that is spent below an object which keeps it.
+
+## Why is this bad?
+
+A method that draws from `self.key` and leaves it there draws the same numbers in the next call. A step that
+draws from `state.key` and returns the state as it was does so in the next step.
+
+```python bad
+import jax
+
+class Loader:
+    def __init__(self, data, key):
+        self.data = data
+        self.key = key
+
+    def epoch(self):
+        return jax.random.permutation(self.key, self.data)  # error: [PS109]
+```
+
+```python bad
+import jax
+from flax import struct
+
+@struct.dataclass
+class State:
+    x: jax.Array
+    key: jax.Array
+
+def step(state: State):
+    x = state.x + jax.random.normal(state.key)  # error: [PS109]
+    return state.replace(x=x)
+```
+
+Advance the key and keep the new one:
+
+```python good
+import jax
+from flax import struct
+
+class Loader:
+    def __init__(self, data, key):
+        self.data = data
+        self.key = key
+
+    def epoch(self):
+        self.key, subkey = jax.random.split(self.key)
+        return jax.random.permutation(subkey, self.data)
+
+@struct.dataclass
+class State:
+    x: jax.Array
+    key: jax.Array
+
+def step(state: State):
+    key, subkey = jax.random.split(state.key)
+    return state.replace(x=state.x + jax.random.normal(subkey), key=key)
+```
+'''
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pytest_purestate._check.flow.facts import ModuleFacts, Stale
+from pytest_purestate._check.model import Finding, Rule, Severity
+from pytest_purestate._check.rules._reuse import chain, name_of, scope_of
+
+
+def _message(stale: Stale, name: str, function: str) -> str:
+    if stale.how == "self":
+        return f"`{function}` consumes `{name}` and leaves it in place: the next call draws the same numbers"
+    return f"`{function}` consumes `{name}` and returns it unchanged: the next step draws the same numbers"
+
+
+def check(module: ModuleFacts) -> Iterator[Finding]:
+    """One finding for each key that is spent and kept."""
+    for facts in module.functions:
+        function = facts.function
+        if function is None or function in module.dry:
+            continue
+        for stale in facts.stale.values():
+            name = name_of(stale.use)
+            yield Finding(
+                code=RULE.code,
+                path=module.path,
+                message=_message(stale, name, function.name),
+                primary=module.label(stale.use.ref, "consumed here and kept"),
+                related=chain(stale.use),
+                help=f"split it, spend one part and store the other: `{name}, subkey = jax.random.split({name})`"
+                if stale.how == "self"
+                else "split it, spend one part and return the state with the other",
+                confidence=stale.confidence,
+                scope=scope_of(facts),
+            )
+
+
+RULE = Rule(code="PS109", name="stale-carry-key", since="0.1", severity=Severity.ERROR, check=check)
