@@ -1,7 +1,7 @@
 """The pytest plugin: options, the seed, and fixtures that are thin layers over plain classes.
 
-Importing it loads pytest and the standard library only. JAX is loaded by the first test that asks for a fixture, and
-the static checker by ``--purestate``: installed but unused, the plugin costs nothing.
+Importing it loads pytest and the standard library only. JAX is loaded by the first test that asks for a
+fixture, and the static checker by ``--purestate``: installed but unused, the plugin costs nothing.
 """
 
 from __future__ import annotations
@@ -31,18 +31,28 @@ _LIMIT = 2**32
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the options and settings."""
     group = parser.getgroup("purestate", "purestate: correctness of JAX code")
-    group.addoption("--purestate", action="store_true", help="check the project's files, one item per file and rule")
+    group.addoption(
+        "--purestate", action="store_true", help="check the project's files, one item per file and rule"
+    )
     group.addoption(
         "--purestate-seed",
         metavar="N|random|last",
         help="base seed of the fixtures' keys: a number, a new one, or that of the previous run (default: 0)",
     )
     parser.addini(
-        "purestate_paths", "files and directories that --purestate checks (default: all of the project)", type="paths"
+        "purestate_paths",
+        "files and directories that --purestate checks (default: all of the project)",
+        type="paths",
     )
-    parser.addini("purestate_seed", "base seed of the fixtures' keys: a number, `random` or `last`", default="0")
-    parser.addini("purestate_raw_keys", "give raw uint32 keys instead of typed ones", type="bool", default=False)
-    parser.addini("purestate_prng_impl", "PRNG implementation of the keys, such as rbg (default: JAX's)", default="")
+    parser.addini(
+        "purestate_seed", "base seed of the fixtures' keys: a number, `random` or `last`", default="0"
+    )
+    parser.addini(
+        "purestate_raw_keys", "give raw uint32 keys instead of typed ones", type="bool", default=False
+    )
+    parser.addini(
+        "purestate_prng_impl", "PRNG implementation of the keys, such as rbg (default: JAX's)", default=""
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -69,7 +79,9 @@ def _seed(config: pytest.Config) -> int:
         return _last_seed(config, source)
     if text.isascii() and text.isdigit() and int(text) < _LIMIT:
         return int(text)
-    raise pytest.UsageError(f"{source} must be a number from 0 to {_LIMIT - 1}, `random` or `last`, not {text!r}")
+    raise pytest.UsageError(
+        f"{source} must be a number from 0 to {_LIMIT - 1}, `random` or `last`, not {text!r}"
+    )
 
 
 def _last_seed(config: pytest.Config, source: str) -> int:
@@ -78,7 +90,9 @@ def _last_seed(config: pytest.Config, source: str) -> int:
         raise pytest.UsageError(f"{source}: `last` needs pytest's cache, which is off (-p no:cacheprovider)")
     seed = cache.get(_CACHE, None)
     if not isinstance(seed, int):
-        raise pytest.UsageError(f"{source}: there is no previous run to take the `last` seed from; give a number")
+        raise pytest.UsageError(
+            f"{source}: there is no previous run to take the `last` seed from; give a number"
+        )
     return seed
 
 
@@ -159,7 +173,8 @@ def keys(request: pytest.FixtureRequest) -> KeyStream:
     """Unique PRNG keys for this test, as many as it likes: a `pytest_purestate.KeyStream`.
 
     ``keys()`` is the next key, ``keys("dropout")`` the next of a named stream. They depend on the base seed
-    (``--purestate-seed``), the node id and the name; not on other tests, their order or the number of workers.
+    (``--purestate-seed``), the node id and the name; not on other tests, their order or the number of
+    workers.
     """
     return _stream(request)
 
@@ -176,8 +191,8 @@ def key(request: pytest.FixtureRequest) -> jax.Array:
 def make_train_state(request: pytest.FixtureRequest) -> Callable[..., Any]:
     """Make a train state for a model: `pytest_purestate.make_train_state`, with keys of this test.
 
-    ``make_train_state(model, x, tx=optax.adam(1e-3))`` initialises a linen module from the shape of ``x``. Each call
-    takes another key of the test, unless it is given ``rngs``.
+    ``make_train_state(model, x, tx=optax.adam(1e-3))`` initialises a linen module from the shape of ``x``.
+    Each call takes another key of the test, unless it is given ``rngs``.
     """
     stream = _stream(request)
     try:

@@ -1,4 +1,4 @@
-"""The runtime half: fixtures, assertions and what they stand on. May import JAX; never libcst, never ``_check``."""
+"""The runtime half: fixtures and assertions. May import JAX; never libcst, never ``_check``."""
 
 from __future__ import annotations
 

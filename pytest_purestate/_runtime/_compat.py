@@ -40,7 +40,7 @@ def _trace_state() -> Callable[[], bool]:
 
 
 def tracing() -> bool:
-    """Whether a transformation (``jit``, ``grad``, ``vmap``, ``scan``, ...) is tracing the caller right now."""
+    """Whether a transformation (``jit``, ``grad``, ``vmap``, ...) is tracing the caller right now."""
     return not _trace_state()()
 
 
@@ -57,8 +57,8 @@ def is_ref(value: object) -> bool:
 
 @contextmanager
 def fresh_compilations() -> Iterator[None]:
-    """Compile anew inside the block: nothing in memory is used, nor anything in the persistent cache on disk."""
-    jax.clear_caches()
+    """Compile anew inside the block, with nothing from the caches in memory and on disk."""
+    jax.clear_caches()  # type: ignore[no-untyped-call]
     enabled = jax.config.jax_enable_compilation_cache  # type: ignore[attr-defined]
     _enable_compilation_cache(False)
     try:
@@ -68,7 +68,7 @@ def fresh_compilations() -> Iterator[None]:
 
 
 def _enable_compilation_cache(enabled: bool) -> None:
-    jax.config.update("jax_enable_compilation_cache", enabled)
+    jax.config.update("jax_enable_compilation_cache", enabled)  # type: ignore[no-untyped-call]
     if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
         return
     # JAX decides once a process whether it uses the cache; only a reset makes it look at the flag again.
@@ -108,7 +108,7 @@ def is_nnx_module(value: object) -> bool:
 
 
 def variable_type(variable: Any) -> type:
-    """The class of an nnx variable, also of what stands for one in a state (``VariableState``, until 0.11)."""
+    """The class of an nnx variable, or of the one that a ``VariableState`` stands for (before 0.12)."""
     kind = type(variable) if is_nnx_variable(variable) else variable.type
     assert isinstance(kind, type)
     return kind

@@ -43,7 +43,7 @@ class ArrayContent:
 
 
 def is_array(value: object) -> bool:
-    """Whether the value is an array that `read_array` reads: of JAX (also a tracer) or numpy, also a numpy scalar."""
+    """Whether the value is an array of JAX (also a tracer) or numpy, or a numpy scalar."""
     return isinstance(value, jax.Array | np.ndarray | np.generic)
 
 
@@ -55,7 +55,7 @@ def read_array(value: Any) -> ArrayContent:
     """
     if isinstance(value, np.ndarray | np.generic):
         return ArrayContent(str(value.dtype), value.shape, np.array(value, copy=True, subok=False))
-    is_key = jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key)
+    is_key = jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
     dtype = f"key<{jax.random.key_impl(value)}>" if is_key else str(value.dtype)
     shape, weak_type = tuple(value.shape), bool(getattr(value, "weak_type", False))
     if _compat.is_tracer(value):
@@ -103,7 +103,9 @@ def array_problems(
             break
     if before.weak_type != after.weak_type:
         texts = ["weak" if content.weak_type else "strong" for content in (before, after)]
-        yield Problem("weak-type", path, f"the weak type {verb}", *(f"{before.dtype}, {text}" for text in texts))
+        yield Problem(
+            "weak-type", path, f"the weak type {verb}", *(f"{before.dtype}, {text}" for text in texts)
+        )
     if placement and not _same_sharding(before, after):
         yield Problem("sharding", path, f"the sharding {verb}", f"{before.sharding}", f"{after.sharding}")
     if comparable and before.host is not None and after.host is not None:
@@ -114,7 +116,8 @@ def _value_problem(
     path: str, before: ArrayContent, after: ArrayContent, changed: bool, max_ulp: int
 ) -> Iterator[Problem]:
     a, b = before.host, after.host
-    assert a is not None and b is not None
+    assert a is not None
+    assert b is not None
     differs = _bits_differ(a, b)
     if not differs.any():
         return
@@ -134,7 +137,9 @@ def _value_problem(
         message = f"{count} of {elements.size} {what}s {verb}"
     if distance is not None and not changed:
         finite = _finite(a) & _finite(b) & differs
-        message += f", by at most {int(distance[finite].max())} ULP" if finite.any() else ", by NaN or infinity"
+        message += (
+            f", by at most {int(distance[finite].max())} ULP" if finite.any() else ", by NaN or infinity"
+        )
     index = f"[{', '.join(map(str, first))}]" if first else ""
     texts = _element(a[first], b[first])
     yield Problem("value", path + index, message, *texts)
@@ -162,8 +167,8 @@ def _bits_differ(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def _ulps(a: np.ndarray, b: np.ndarray) -> np.ndarray | None:
     """The distance of floats as a count of representable values, uint64; None for other dtypes.
 
-    Bits of a float, read as an integer, are in the order of the values once those of negative ones are flipped.
-    For complex numbers the larger distance of the two parts.
+    Bits of a float, read as an integer, are in the order of the values once those of negative ones are
+    flipped. For complex numbers the larger distance of the two parts.
     """
     if a.dtype.kind == "c" and a.dtype.itemsize <= 16:
         part = np.dtype(f"f{a.dtype.itemsize // 2}")
@@ -198,11 +203,18 @@ def _same_sharding(before: ArrayContent, after: ArrayContent) -> bool:
 def _element(a: Any, b: Any) -> tuple[str, str]:
     """Two elements as text in which they differ."""
     if isinstance(a, np.ndarray):  # the words of a key
-        return tuple(" ".join(f"0x{int(word):08x}" for word in x.ravel()) for x in (a, b))  # type: ignore[return-value]
-    texts = str(a), str(b)
-    if texts[0] == texts[1]:
-        return tuple(f"{text} (0x{x.tobytes()[::-1].hex()})" for text, x in zip(texts, (a, b), strict=True))  # type: ignore[return-value]
-    return texts
+        return _words(a), _words(b)
+    if str(a) != str(b):
+        return str(a), str(b)
+    return _with_bits(a), _with_bits(b)
+
+
+def _words(key: np.ndarray) -> str:
+    return " ".join(f"0x{int(word):08x}" for word in key.ravel())
+
+
+def _with_bits(element: Any) -> str:
+    return f"{element} (0x{element.tobytes()[::-1].hex()})"
 
 
 def _short(content: ArrayContent) -> str:

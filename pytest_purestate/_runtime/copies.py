@@ -20,7 +20,14 @@ from pytest_purestate._runtime.describe import attributes, is_closed, is_frozen,
 
 __all__ = ["copy_value"]
 
-_SELF_COPYING = (np.ndarray, np.random.Generator, np.random.RandomState, np.random.BitGenerator, array, bytearray)
+_SELF_COPYING = (
+    np.ndarray,
+    np.random.Generator,
+    np.random.RandomState,
+    np.random.BitGenerator,
+    array,
+    bytearray,
+)
 
 
 def copy_value(
@@ -28,14 +35,15 @@ def copy_value(
 ) -> Any:
     """A copy that shares no array and no mutable object with the original, of the same types throughout.
 
-    What two places share in the original, they share in the copy. Functions, classes, linen modules, and objects
-    of libraries that cannot be edited (devices, meshes, locks) stay the same objects: they are no data.
+    What two places share in the original, they share in the copy. Functions, classes, linen modules, and
+    objects of libraries that cannot be edited (devices, meshes, locks) stay the same objects: they are no
+    data.
 
     Args:
         value: arrays, containers, dataclasses, nnx modules, plain objects, nested.
         path: what to call it in an error.
-        array: makes the copy of a JAX array, given it and its path; by default one with the same weak type and
-            sharding.
+        array: makes the copy of a JAX array, given it and its path; by default one with the same weak type
+            and sharding.
 
     Raises:
         TypeError: there is a generator or another iterator in it, which can be read only once.
@@ -65,7 +73,7 @@ class _Copier:
         if isinstance(value, jax.Array):
             return self._array(value, path)
         if _compat.is_ref(value):
-            return jax.new_ref(value[...])  # type: ignore[attr-defined]
+            return jax.new_ref(value[...])
         if isinstance(value, _SELF_COPYING):
             return copy.deepcopy(value)
         if isinstance(value, itertools.count):
@@ -73,7 +81,7 @@ class _Copier:
             return itertools.count(*ast.literal_eval(f"{repr(value)[len('count(') : -1]},"))
         if isinstance(value, types.GeneratorType) or (isinstance(value, Iterator) and _is_builtin(kind)):
             raise TypeError(
-                f"`{path}` is a {kind.__name__}, which can be read only once; pass a list or an array of its items"
+                f"`{path}` is a {kind.__name__}, which can be read only once; pass a list or an array"
             )
         if isinstance(value, dict):
             return self._mapping(value, path)

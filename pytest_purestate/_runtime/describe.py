@@ -23,16 +23,28 @@ import numpy as np
 from pytest_purestate._runtime import _compat
 from pytest_purestate._runtime.arrays import is_array, read_array
 
-__all__ = ["Opaque", "Policy", "Shape", "attributes", "describe", "digest", "is_closed", "is_frozen", "is_function"]
+__all__ = [
+    "Opaque",
+    "Policy",
+    "Shape",
+    "attributes",
+    "describe",
+    "digest",
+    "is_closed",
+    "is_frozen",
+    "is_function",
+]
 
 Children = Iterable[tuple[str, object]]
 
 _SCALARS = frozenset({bool, int, float, complex, str, bytes, type(None), type(...), range, slice})
 _LIBRARIES = frozenset({"jax", "jaxlib", "flax", "optax", "chex", "numpy"}) | sys.stdlib_module_names
 _CLOSED = frozenset({"jax", "jaxlib", "numpy", "builtins"}) | sys.stdlib_module_names
-"""Instances of their classes keep caches, locks and handles in their attributes, so they are not looked into."""
+"""Their objects keep caches, locks and handles in attributes, so they are not looked into."""
 _OPEN = (types.SimpleNamespace, argparse.Namespace)
 """The exceptions: their attributes are the user's."""
+_WRAPPERS = frozenset({"jax", "jaxlib", "functools"})
+"""Where callable objects come from that stand for a function: ``jit``, ``custom_vjp``, ``lru_cache``."""
 _FUNCTIONS = (types.FunctionType, types.MethodType, types.BuiltinFunctionType, types.MethodWrapperType)
 
 
@@ -42,7 +54,8 @@ class Policy:
 
     Attributes:
         functions: into closures, defaults, bound objects and attributes of the user's functions.
-        max_bytes: how large an array is copied; the object stands for its value above that. None: every array.
+        max_bytes: how large an array is copied; the object stands for its value above that. None: every
+            array.
     """
 
     functions: bool = False
@@ -76,8 +89,8 @@ class Shape:
 def describe(value: Any, policy: Policy) -> Shape:
     """Say what a value holds itself, and what it leads to.
 
-    The order of the cases matters: a NamedTuple is a tuple, a numpy float a Python float, an nnx module a dataclass
-    of sorts.
+    The order of the cases matters: a NamedTuple is a tuple, a numpy float a Python float, an nnx module a
+    dataclass of sorts.
     """
     kind = type(value)
     if kind in _SCALARS or isinstance(value, enum.Enum):
@@ -115,9 +128,9 @@ def describe(value: Any, policy: Policy) -> Shape:
 
 def is_function(value: object) -> bool:
     """Whether the value is a function, a method, or a function in a wrapper such as `jax.jit`."""
-    return isinstance(value, _FUNCTIONS) or (callable(value) and hasattr(type(value), "__get__")) or (
-        callable(value) and not isinstance(value, type) and _root(type(value)) in {"jax", "jaxlib"}
-    )
+    if isinstance(value, _FUNCTIONS):
+        return True
+    return callable(value) and not isinstance(value, type) and _root(type(value)) in _WRAPPERS
 
 
 def _array(value: Any, policy: Policy) -> Shape:
@@ -149,8 +162,14 @@ def _machinery(value: Any) -> Shape | None:
         frame = value.gi_frame
         place = "finished" if frame is None else f"suspended at line {frame.f_lineno}"
         names = {} if frame is None else dict(frame.f_locals)
-        return Shape(place, mutable=True, children=[(f".gi_frame.f_locals[{k!r}]", v) for k, v in names.items()])
-    if isinstance(value, Iterator) and type(value).__module__ == "builtins" and hasattr(value, "__length_hint__"):
+        return Shape(
+            place, mutable=True, children=[(f".gi_frame.f_locals[{k!r}]", v) for k, v in names.items()]
+        )
+    if (
+        isinstance(value, Iterator)
+        and type(value).__module__ == "builtins"
+        and hasattr(value, "__length_hint__")
+    ):
         return Shape(f"{value.__length_hint__()} items left", mutable=True)
     return None
 
@@ -195,7 +214,9 @@ def _object(value: Any) -> Shape:
 def is_closed(value: object) -> bool:
     """Whether the value is a class, a module, or an object of a library that is not looked into."""
     kind = type(value)
-    return isinstance(value, type | types.ModuleType) or (_root(kind) in _CLOSED and not isinstance(value, _OPEN))
+    return isinstance(value, type | types.ModuleType) or (
+        _root(kind) in _CLOSED and not isinstance(value, _OPEN)
+    )
 
 
 def is_frozen(value: object) -> bool:
@@ -206,9 +227,11 @@ def is_frozen(value: object) -> bool:
 
 def _closed(value: Any) -> Shape:
     if isinstance(value, type | types.ModuleType):
-        return Shape(Opaque(f"{value.__module__}.{value.__qualname__}" if isinstance(value, type) else value.__name__))
-    by_value = type(value).__eq__ is not object.__eq__
-    return Shape(Opaque(repr(value) if by_value else _name(type(value)), by_value))
+        return Shape(
+            Opaque(f"{value.__module__}.{value.__qualname__}" if isinstance(value, type) else value.__name__)
+        )
+    by_value = "__eq__" in {name for base in type(value).__mro__[:-1] for name in vars(base)}
+    return Shape(Opaque(repr(value) if by_value else type_name(value), by_value))
 
 
 def _registered(value: object) -> list[tuple[str, object]]:
@@ -260,5 +283,9 @@ def _root(kind: type) -> str:
     return str(kind.__module__).partition(".")[0]
 
 
-def _name(kind: type) -> str:
+def type_name(value: object) -> str:
+    """The qualified name of a value's class, as users know it: arrays of JAX are `jax.Array`."""
+    if isinstance(value, jax.Array):
+        return "jax.Array"
+    kind = type(value)
     return f"{kind.__module__}.{kind.__qualname__}"

@@ -53,9 +53,7 @@ def _call_under_way(frame: FrameType) -> ast.Call | None:
     if position is None or None in position:
         return None
     first, last, start, end = (value or 0 for value in position)
-    lines = [
-        line.encode("utf-8") for line in linecache.getlines(frame.f_code.co_filename)[first - 1 : last]
-    ]
+    lines = [line.encode("utf-8") for line in linecache.getlines(frame.f_code.co_filename)[first - 1 : last]]
     if len(lines) != last - first + 1:
         return None
     lines[-1] = lines[-1][:end]

@@ -1,7 +1,7 @@
 """A picture of a value: every container, attribute and array below it, copied at one moment.
 
-Wider than a pytree. JAX sees the leaves that a type registers; hidden state lies just where it does not look: in
-an attribute of a plain object, in a field marked static, in the cell of a closure, in a numpy buffer.
+Wider than a pytree. JAX sees the leaves that a type registers; hidden state lies just where it does not look:
+in an attribute of a plain object, in a field marked static, in the cell of a closure, in a numpy buffer.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ def take_picture(value: object, policy: Policy | None = None) -> Node:
             return known
         shape = describe(value, policy)
         kind = type(value)
-        node = Node(value, f"{kind.__module__}.{kind.__qualname__}", shape.content, shape.mutable, shape.ordered)
+        node = Node(
+            value, f"{kind.__module__}.{kind.__qualname__}", shape.content, shape.mutable, shape.ordered
+        )
         seen[id(value)] = node
         stack.append((node, iter(shape.children)))
         return node

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import itertools
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from pytest_purestate._runtime import _compat
@@ -52,10 +50,10 @@ class KeyStream:
     >>> params_key, dropout_key = keys("params"), keys("dropout")
 
     Key number ``i`` of a stream is ``jax.random.key(seed)`` with three components folded in: the path, the
-    name of the stream and ``i``. Each enters as the eight uint32 words of its SHA-256, one ``fold_in`` a word,
-    so that ``("ab", "c")`` and ``("a", "bc")`` stay apart, which joined names do not (a collision that Flax
-    had), and no stream depends on how many keys another one gave. The idea of a stream that knows its index is
-    that of Haiku's ``PRNGSequence``; naming the streams is Flax's.
+    name of the stream and ``i``. Each enters as the eight uint32 words of its SHA-256, one ``fold_in`` a
+    word, so that ``("ab", "c")`` and ``("a", "bc")`` stay apart, which joined names do not (a collision that
+    Flax had), and no stream depends on how many keys another one gave. The idea of a stream that knows its
+    index is that of Haiku's ``PRNGSequence``; naming the streams is Flax's.
 
     The numbers are part of the interface: they stay the same between versions, and do not depend on
     ``jax_enable_x64`` or ``jax_threefry_partitionable``.
@@ -178,9 +176,9 @@ class KeyStream:
             raise TypeError(f"the name of a stream must be a string, not {name!r}")
         if _compat.tracing():
             raise RuntimeError(
-                f"a key was drawn from the stream {name!r} inside a function that JAX traces (jit, grad, vmap, "
-                "scan, ...)\n  It would become a constant: every call of the compiled function would get this "
-                "one key.\n  help: draw the key outside and pass it as an argument"
+                f"a key was drawn from the stream {name!r} inside a function that JAX traces\n"
+                "  under jit it would become a constant, the same key in every call\n"
+                "  help: draw the key outside and pass it as an argument"
             )
         with _LOCK:  # two threads never get one key
             start = self._counts.get(name, 0)
@@ -236,7 +234,8 @@ def _folders() -> tuple[Callable[..., jax.Array], Callable[..., jax.Array]]:
 @contextmanager
 def _undisturbed() -> Iterator[None]:
     """Draw the same way whatever the caller has switched on around the draw."""
-    # Under disable_jit the hashing of one key runs operation by operation: 0.7 s instead of 0.1 ms. And a guard
-    # against transfers is there for the code under test, not for the three words that we send to the device.
+    # Under disable_jit the hashing of one key runs operation by operation: 0.7 s instead of 0.1 ms. And a
+    # guard against transfers is there for the code under test, not for the three words that we send to the
+    # device.
     with jax.disable_jit(False), jax.transfer_guard("allow"):
         yield

@@ -16,7 +16,7 @@ from pytest_purestate._runtime import _compat
 if TYPE_CHECKING:
     from flax import nnx
 
-__all__ = ["NnxApply", "Parts", "linen_parts", "nnx_parts", "params_parts"]
+__all__ = ["NnxApply", "Parts", "linen_parts", "nnx_parts", "params_parts", "struct"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,22 +49,25 @@ def linen_parts(
     structs = jax.eval_shape(init, rngs, *inputs)
     if _depends(init, rngs, inputs):
         raise ValueError(
-            f"the variables of {type(model).__name__} depend on the values of its inputs, and only their shapes are "
-            "used\n  help: initialise it yourself and pass the params, make_train_state(params, apply_fn=model.apply)"
+            f"the variables of {type(model).__name__} depend on the values of its inputs, and only their "
+            "shapes are used\n  help: initialise it yourself and pass the params, "
+            "make_train_state(params, apply_fn=model.apply)"
         )
-    variables = dict(structs if abstract else jax.jit(lambda rngs: init(rngs, *jax.tree.map(_zeros, inputs)))(rngs))
+    variables = dict(
+        structs if abstract else jax.jit(lambda rngs: init(rngs, *jax.tree.map(_zeros, inputs)))(rngs)
+    )
     return Parts(model.apply, variables.pop("params", {}), variables)
 
 
 def _depends(init: Callable[..., Any], rngs: Any, inputs: tuple[Any, ...]) -> bool:
     """Whether a result of ``init`` depends on a value in ``inputs``, found without computing anything.
 
-    Batching follows what depends on what through every primitive: ``vmap`` over the inputs alone refuses to give
-    back an output as one value for the whole batch (``out_axes=None``) if the output differs along it.
+    Batching follows what depends on what through every primitive: ``vmap`` over the inputs alone refuses to
+    give back an output as one value for the whole batch (``out_axes=None``) if the output differs along it.
     """
     if not jax.tree.leaves(inputs):
         return False
-    batch = jax.tree.map(lambda struct: jax.ShapeDtypeStruct((2, *struct.shape), struct.dtype), inputs)
+    batch = jax.tree.map(lambda one: struct((2, *one.shape), one.dtype), inputs)
     axes = (None, *(0 for _ in inputs))
     try:
         jax.eval_shape(jax.vmap(init, in_axes=axes, out_axes=None), rngs, *batch)
@@ -75,12 +78,24 @@ def _depends(init: Callable[..., Any], rngs: Any, inputs: tuple[Any, ...]) -> bo
     return False
 
 
-def _zeros(struct: jax.ShapeDtypeStruct) -> jax.Array:
-    if not jax.dtypes.issubdtype(struct.dtype, jax.dtypes.prng_key):
-        return jnp.zeros(struct.shape, struct.dtype)
-    impl: list[str] = []
-    words = jax.eval_shape(lambda key: impl.append(str(jax.random.key_impl(key))) or jax.random.key_data(key), struct)
-    return jax.random.wrap_key_data(jnp.zeros(words.shape, words.dtype), impl=impl[0])
+def struct(shape: tuple[int, ...], dtype: Any) -> jax.ShapeDtypeStruct:
+    """A shape and a dtype in place of an array."""
+    return jax.ShapeDtypeStruct(shape, dtype)  # type: ignore[no-untyped-call]
+
+
+def _zeros(abstract: jax.ShapeDtypeStruct) -> jax.Array:
+    if not jnp.issubdtype(abstract.dtype, jax.dtypes.prng_key):
+        return jnp.zeros(abstract.shape, abstract.dtype)
+    impl = ""
+
+    def words(key: jax.Array) -> jax.Array:
+        nonlocal impl
+        impl = str(jax.random.key_impl(key))  # known of an abstract key, but not of a struct
+        return jax.random.key_data(key)
+
+    data = jax.eval_shape(words, abstract)
+    keys: jax.Array = jax.random.wrap_key_data(jnp.zeros(data.shape, data.dtype), impl=impl)
+    return keys
 
 
 def nnx_parts(model: Any, inputs: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Parts:
@@ -99,14 +114,14 @@ def nnx_parts(model: Any, inputs: tuple[Any, ...], kwargs: Mapping[str, Any]) ->
 class NnxApply:
     """Calls an nnx module as linen modules are called: a function of its variables and inputs.
 
-    ``apply(variables, *inputs)`` is the output. ``apply(variables, *inputs, mutable=["batch_stats"])`` is the output
-    and a dict of the named collections after the call; what is not named keeps no change. Collections are
-    ``params``, ``batch_stats``, ``cache``, ``intermediates``, ``rngs`` for keys and their counters, and the class
-    name in snake case for other variables.
+    ``apply(variables, *inputs)`` is the output. ``apply(variables, *inputs, mutable=["batch_stats"])`` is the
+    output and a dict of the named collections after the call; what is not named keeps no change. Collections
+    are ``params``, ``batch_stats``, ``cache``, ``intermediates``, ``rngs`` for keys and their counters, and
+    the class name in snake case for other variables.
 
     Attributes:
-        graphdef: the static part of the module; two of these are equal if their graphdefs are, so states made from
-            equal models share one compiled step.
+        graphdef: the static part of the module; two of these are equal if their graphdefs are, so states made
+            from equal models share one compiled step.
         template: which variable is where.
     """
 
@@ -114,7 +129,11 @@ class NnxApply:
     template: nnx.State[Any, Any] = field(compare=False, repr=False)
 
     def __call__(
-        self, variables: Mapping[str, Any], *args: Any, mutable: bool | str | Sequence[str] = False, **kwargs: Any
+        self,
+        variables: Mapping[str, Any],
+        *args: Any,
+        mutable: bool | str | Sequence[str] = False,
+        **kwargs: Any,
     ) -> Any:
         """Call the module; see the class."""
         from flax import nnx
@@ -172,10 +191,13 @@ def params_parts(params: Any) -> Parts:
     if isinstance(params, type):
         raise TypeError(f"the model must be an instance, not the class: `{params.__name__}(...)`")
     for path, leaf in jax.tree_util.tree_flatten_with_path(params, is_leaf=lambda leaf: leaf is None)[0]:
-        if isinstance(leaf, jax.Array | np.ndarray | np.generic | jax.ShapeDtypeStruct | int | float | complex):
+        if isinstance(
+            leaf, jax.Array | np.ndarray | np.generic | jax.ShapeDtypeStruct | int | float | complex
+        ):
             continue
         where = f" (`params{jax.tree_util.keystr(path)}` is {leaf!r})" if path else ""
         raise TypeError(
-            f"the model must be a linen module, an nnx module or a pytree of arrays, not {type(params).__name__}{where}"
+            "the model must be a linen module, an nnx module or a pytree of arrays, not "
+            f"{type(params).__name__}{where}"
         )
     return Parts(None, params, {})

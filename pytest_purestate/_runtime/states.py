@@ -15,7 +15,7 @@ from flax.training.train_state import TrainState
 
 from pytest_purestate._runtime import _compat
 from pytest_purestate._runtime.keys import KeyStream
-from pytest_purestate._runtime.models import Parts, linen_parts, nnx_parts, params_parts
+from pytest_purestate._runtime.models import Parts, linen_parts, nnx_parts, params_parts, struct
 
 __all__ = ["factory", "make_train_state"]
 
@@ -28,22 +28,22 @@ def make_train_state(
     model: Any,
     *inputs: Any,
     tx: optax.GradientTransformation | None = None,
-    rngs: Rngs | None = None,
-    init_kwargs: Mapping[str, Any] | None = None,
-    abstract: bool = False,
-    **fields: Any,
-) -> TrainState: ...
-@overload
-def make_train_state(
-    model: Any,
-    *inputs: Any,
-    tx: optax.GradientTransformation | None = None,
     cls: type[S],
     rngs: Rngs | None = None,
     init_kwargs: Mapping[str, Any] | None = None,
     abstract: bool = False,
     **fields: Any,
 ) -> S: ...
+@overload
+def make_train_state(
+    model: Any,
+    *inputs: Any,
+    tx: optax.GradientTransformation | None = None,
+    rngs: Rngs | None = None,
+    init_kwargs: Mapping[str, Any] | None = None,
+    abstract: bool = False,
+    **fields: Any,
+) -> TrainState: ...
 def make_train_state(
     model: Any,
     *inputs: Any,
@@ -61,22 +61,23 @@ def make_train_state(
     >>> state.params["kernel"].shape
     (3, 1)
 
-    ``state.apply_fn({"params": state.params}, x)`` calls the model, a linen or an nnx one. Other collections go in
-    beside the params and come back with ``mutable=[...]``: ``apply_fn({"params": p, "batch_stats": b}, x,
-    mutable=["batch_stats"])`` is ``(y, {"batch_stats": ...})``.
+    ``state.apply_fn({"params": state.params}, x)`` calls the model, a linen or an nnx one. Other collections
+    go in beside the params and come back with ``mutable=[...]``: ``apply_fn({"params": p, "batch_stats": b},
+    x, mutable=["batch_stats"])`` is ``(y, {"batch_stats": ...})``.
 
     Args:
-        model: a linen module, which is initialised under ``jax.jit``; an nnx module, whose variables are copied
-            into dicts and which stays as it is; or a pytree of params.
-        *inputs: what a linen module is called with: arrays, pytrees of them, or ``jax.ShapeDtypeStruct``. Only
-            shapes and dtypes are looked at. An nnx module is not called; inputs serve to check that it can be.
+        model: a linen module, which is initialised under ``jax.jit``; an nnx module, whose variables are
+            copied into dicts and which stays as it is; or a pytree of params.
+        *inputs: what a linen module is called with: arrays, pytrees of them, or ``jax.ShapeDtypeStruct``.
+            Only shapes and dtypes are looked at. An nnx module is not called; inputs serve to check that it
+            can be.
         tx: the optimizer; by default ``optax.sgd(0.1)``.
-        cls: the class of the state: `flax.training.train_state.TrainState` or a subclass with more fields. Every
-            collection but ``params`` (``batch_stats``, ...) goes to the field of its name.
+        cls: the class of the state: `flax.training.train_state.TrainState` or a subclass with more fields.
+            Every collection but ``params`` (``batch_stats``, ...) goes to the field of its name.
         rngs: a key, a dict of keys by stream, or a `KeyStream`, for a linen module; by default
             ``jax.random.key(0)``. The fixture of this name takes a key of the test instead.
-        init_kwargs: keywords for the model while it is initialised, such as ``{"train": False}``; as they are, so
-            the place for flags.
+        init_kwargs: keywords for the model while it is initialised, such as ``{"train": False}``; as they
+            are, so the place for flags.
         abstract: give `jax.ShapeDtypeStruct` leaves and compute nothing.
         **fields: values for other fields of ``cls``; they win over what the model has.
 
@@ -84,8 +85,8 @@ def make_train_state(
         A ``cls``.
 
     Raises:
-        TypeError: the model, an input, ``tx`` or ``cls`` is none of these; or the class wants a field that is not
-            given, or is given one that it does not have.
+        TypeError: the model, an input, ``tx`` or ``cls`` is none of these; or the class wants a field that is
+            not given, or is given one that it does not have.
         ValueError: the model has a collection for which ``cls`` has no field, or its params depend on values
             of the inputs.
     """
@@ -165,7 +166,7 @@ def _placed(
         if name not in names:
             raise ValueError(
                 f"the model has a collection `{name}`, and {cls.__name__} has no field for it\n"
-                f"  help: class MyTrainState({cls.__name__}): {name}: Any, then make_train_state(..., cls=MyTrainState)"
+                f"  help: `class MyTrainState({cls.__name__}): {name}: Any`, then pass cls=MyTrainState"
             )
     return {name: value for name, value in parts.collections.items() if name not in fields}
 
@@ -210,7 +211,9 @@ def _rngs(rngs: Rngs | None, default_key: Callable[[], jax.Array]) -> Any:
     if isinstance(rngs, Mapping):
         return dict(rngs)
     if not isinstance(rngs, jax.Array):
-        raise TypeError(f"rngs must be a key, a dict of keys or a KeyStream, not {rngs!r}; `jax.random.key(seed)`")
+        raise TypeError(
+            f"rngs must be a key, a dict of keys or a KeyStream, not {rngs!r}; `jax.random.key(seed)`"
+        )
     return rngs
 
 
@@ -221,12 +224,12 @@ def _struct(value: Any, path: str) -> Any:
         if isinstance(leaf, jax.ShapeDtypeStruct):
             return leaf
         if isinstance(leaf, jax.Array | np.ndarray | np.generic):
-            return jax.ShapeDtypeStruct(leaf.shape, jax.dtypes.canonicalize_dtype(leaf.dtype, allow_extended_dtype=True))
+            return struct(leaf.shape, jax.dtypes.canonicalize_dtype(leaf.dtype, allow_extended_dtype=True))
         if isinstance(leaf, int | float) and not isinstance(leaf, bool):
-            return jax.ShapeDtypeStruct((), jnp.result_type(leaf))
+            return struct((), jnp.result_type(leaf))
         where = path + jax.tree_util.keystr(place)
         raise TypeError(
-            f"`{where}` is {leaf!r}, and inputs are arrays or ShapeDtypeStruct; flags go into init_kwargs={{...}}"
+            f"`{where}` is {leaf!r}, and inputs are arrays or ShapeDtypeStruct; flags go into init_kwargs"
         )
 
     return jax.tree_util.tree_map_with_path(one, value)

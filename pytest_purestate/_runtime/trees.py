@@ -83,7 +83,9 @@ class _Comparison:
                 continue
             yield from _structure(one, other, path)
             shared = [label for label in one.children if label in other.children]
-            stack += [(path + label, one.children[label], other.children[label]) for label in reversed(shared)]
+            stack += [
+                (path + label, one.children[label], other.children[label]) for label in reversed(shared)
+            ]
 
     def _replaced(self, one: Node, other: Node, path: str) -> Iterator[Problem]:
         """Another object is in the place: how it differs, or else only that it is another one."""
@@ -145,9 +147,13 @@ def _structure(one: Node, other: Node, path: str) -> Iterator[Problem]:
         if label not in one.children:
             yield Problem("added", path + label, "was added", "", text_of(child))
     if one.ordered:
-        orders = [[label for label in a.children if label in b.children] for a, b in ((one, other), (other, one))]
+        orders = [
+            [label for label in a.children if label in b.children] for a, b in ((one, other), (other, one))
+        ]
         if orders[0] != orders[1]:
-            yield Problem("order", path, "the keys are in another order", *(" ".join(order) for order in orders))
+            yield Problem(
+                "order", path, "the keys are in another order", *(" ".join(order) for order in orders)
+            )
 
 
 def text_of(node: Node) -> str:

@@ -24,12 +24,12 @@ __all__ = ["assert_deterministic"]
 R = TypeVar("R")
 
 _RANDOM_HELP = (
-    "random numbers of the host are hidden state: take a key as an argument and draw with `jax.random`, or take the "
-    "generator itself as an argument"
+    "random numbers of the host are hidden state: take a key as an argument and draw with `jax.random`, "
+    "or take the generator itself as an argument"
 )
 _HIDDEN_HELP = (
-    "make what the function remembers an argument and a result, `action(state, input) -> (output, state)`, and let "
-    "the caller keep the state"
+    "make what the function remembers an argument and a result, `action(state, input) -> (output, state)`, "
+    "and let the caller keep the state"
 )
 
 
@@ -51,15 +51,15 @@ def assert_deterministic(
     the function remembers elsewhere is not reset: the object that a method is bound to, a closure, a global.
     When the result changes, the report also says what of this changed.
 
-    Compared are types, structure, dtypes, shapes, weak types, sharding and the bits of every element, key arrays
-    included; one NaN equals any other NaN.
+    Compared are types, structure, dtypes, shapes, weak types, sharding and the bits of every element, key
+    arrays included; one NaN equals any other NaN.
 
     Args:
         fn: the function, or a method, a partial (to bind keywords), a jitted function.
         *args: its arguments.
         runs: how many calls each way in ``across`` compares, the first call included: 2 or more.
-        across: what may differ between the calls. ``"calls"``: nothing. ``"recompile"``: caches are cleared, in
-            memory and on disk, so the function is traced and compiled again. ``"eager"``: it runs under
+        across: what may differ between the calls. ``"calls"``: nothing. ``"recompile"``: caches are cleared,
+            in memory and on disk, so the function is traced and compiled again. ``"eager"``: it runs under
             ``jax.disable_jit``. ``"devices"``: once on each other local device, arguments moved there.
             ``"process"``: a fresh Python process, for a function at the top level of a module and arguments
             that can be pickled. The first call is one as it is; each way adds ``runs - 1`` calls to it.
@@ -104,7 +104,9 @@ def _check_options(fn: object, runs: object, across: object, max_ulp: object) ->
     if not callable(fn):
         raise TypeError(f"assert_deterministic needs a function and its arguments, not the value {fn!r}")
     if inspect.iscoroutinefunction(fn):
-        raise TypeError(f"`{name_of(fn)}` is a coroutine function; its result cannot be compared before it is awaited")
+        raise TypeError(
+            f"`{name_of(fn)}` is a coroutine function; its result cannot be compared before it is awaited"
+        )
     if isinstance(runs, bool) or not isinstance(runs, int):
         raise TypeError(f"runs must be an integer, not {runs!r}")
     if runs < 2:
@@ -127,7 +129,9 @@ def _checked_copy(array: jax.Array, path: str) -> jax.Array:
     if _compat.is_tracer(array):
         raise TypeError(f"`{path}` is a tracer that left its transformation; pass an array")
     if array.is_deleted():
-        raise ValueError(f"`{path}` was deleted: it was donated to a function before; pass an array that is alive")
+        raise ValueError(
+            f"`{path}` was deleted: it was donated to a function before; pass an array that is alive"
+        )
     return array.copy()
 
 
@@ -138,7 +142,9 @@ def _check_output(picture: Node) -> None:
             isinstance(node.value, Iterator) and type(node.value).__module__ in ("builtins", "itertools")
         ):
             kind = type(node.value).__name__
-            raise TypeError(f"`{path}` is a {kind}, which cannot be compared; return a list or an array of its items")
+            raise TypeError(
+                f"`{path}` is a {kind}, which cannot be compared; return a list or an array of its items"
+            )
 
 
 def _failure(
@@ -166,11 +172,17 @@ def _failure(
 def _settings() -> str:
     """What else decides about bits: the versions, the device, the flags of the compiler, the precision."""
     device = jax.local_devices()[0]
-    where = device.platform if device.platform == device.device_kind else f"{device.platform} ({device.device_kind})"
+    where = (
+        device.platform
+        if device.platform == device.device_kind
+        else f"{device.platform} ({device.device_kind})"
+    )
     settings = {
         "XLA_FLAGS": os.environ.get("XLA_FLAGS") or "not set",
         "matmul precision": getattr(jax.config, "jax_default_matmul_precision", None) or "default",
         "x64": "on" if getattr(jax.config, "jax_enable_x64", False) else "off",
         "PRNG": getattr(jax.config, "jax_default_prng_impl", "default"),
     }
-    return f"jax {jax.__version__} on {where}, " + ", ".join(f"{name} {value}" for name, value in settings.items())
+    return f"jax {jax.__version__} on {where}, " + ", ".join(
+        f"{name} {value}" for name, value in settings.items()
+    )

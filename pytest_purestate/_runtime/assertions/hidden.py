@@ -18,7 +18,7 @@ from pytest_purestate._runtime.trees import compare
 __all__ = ["GENERATORS", "HiddenState", "name_of"]
 
 _POLICY = Policy(functions=True, max_bytes=1 << 20)
-GENERATORS = {
+GENERATORS: dict[str, Callable[[], object]] = {
     "random": random.getstate,
     "numpy.random": functools.partial(np.random.get_state, legacy=False),
 }
@@ -28,12 +28,13 @@ GENERATORS = {
 class HiddenState:
     """A picture of where a function could hide state, to be compared with a later moment.
 
-    The object a method is bound to, closures, defaults, bound arguments, attributes of the function, the globals
-    that it and the functions of its module name, and the global generators of ``random`` and ``numpy.random``.
-    Everything is read; nothing is seeded or drawn from.
+    The object a method is bound to, closures, defaults, bound arguments, attributes of the function, the
+    globals that it and the functions of its module name, and the global generators of ``random`` and
+    ``numpy.random``. Everything is read; nothing is seeded or drawn from.
 
     Args:
-        function: a function, a method, a partial, a callable object, or one of them in a wrapper such as `jax.jit`.
+        function: a function, a method, a partial, a callable object, or one of them in a wrapper such as
+            `jax.jit`.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -66,29 +67,29 @@ def name_of(function: object) -> str:
 
 
 def _places(target: Any) -> Iterator[tuple[str, Callable[[], object]]]:
-    """Names and how to read what they stand for now; most names are bound anew by the code that changes them."""
+    """Names, and how to read what they stand for now: changing a global often means binding it anew."""
     name = name_of(target)
     while not isinstance(target, types.FunctionType):
         if isinstance(target, functools.partial):
-            bound = target
-            yield f"{name}.args", lambda: bound.args
-            yield f"{name}.keywords", lambda: bound.keywords
+            yield f"{name}.args", functools.partial(getattr, target, "args")
+            yield f"{name}.keywords", functools.partial(getattr, target, "keywords")
             target = target.func
         elif isinstance(target, types.MethodType):
-            owner = target.__self__
-            yield "self", lambda: owner
+            yield "self", functools.partial(getattr, target, "__self__")
             target = target.__func__
         elif (wrapped := getattr(target, "__wrapped__", None)) is not None:
             target = wrapped
         else:
-            callable_object = target
-            yield "self", lambda: callable_object
-            target = getattr(type(target), "__call__", None)
+            yield "self", functools.partial(_same, target)
+            target = vars(type(target)).get("__call__")
             if not isinstance(target, types.FunctionType):
                 return
-    function = target
-    yield name, lambda: function
-    yield from _globals(function)
+    yield name, functools.partial(_same, target)
+    yield from _globals(target)
+
+
+def _same(value: object) -> object:
+    return value
 
 
 def _globals(function: types.FunctionType) -> Iterator[tuple[str, Callable[[], object]]]:

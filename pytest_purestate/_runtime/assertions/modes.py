@@ -39,8 +39,8 @@ class Mode:
     """One of the names that ``across`` takes.
 
     Attributes:
-        plan: gives the calls to make, for the function, its arguments and their number. It says what cannot work
-            when it is called, before any call is made.
+        plan: gives the calls to make, for the function, its arguments and their number. It says what cannot
+            work when it is called, before any call is made.
         help: what to try where these calls differ from the first one.
     """
 
@@ -78,7 +78,9 @@ def _devices(function: Callable[..., Any], args: tuple[Any, ...], count: int) ->
 
     def move(array: Any, path: str, device: jax.Device) -> Any:
         if len(array.sharding.device_set) > 1:
-            raise ValueError(f"`{path}` is spread over several devices, so across='devices' cannot move it to one")
+            raise ValueError(
+                f"`{path}` is spread over several devices, so across='devices' cannot move it to one"
+            )
         return jax.device_put(array, device)
 
     def again(device: jax.Device) -> Again:
@@ -102,21 +104,21 @@ def _process(function: Callable[..., Any], args: tuple[Any, ...], count: int) ->
 MODES = {
     "calls": Mode(
         _calls,
-        "look for what the function reads besides its arguments: random numbers of the host, the clock, a global "
-        "that is changed, an argument's iteration order; on GPU also for atomic additions, which "
+        "look for what the function reads besides its arguments: random numbers of the host, the clock, a "
+        "global that is changed; on GPU also for atomic additions, as in scatters, which "
         "XLA_FLAGS=--xla_gpu_deterministic_ops=true avoids",
     ),
     "recompile": Mode(
         _recompile,
-        "tracing ran the Python code again: a random number of the host, the clock or a global that it reads is a "
-        "constant of the compiled function, another one each time; pass it as an argument. On GPU the compiler "
-        "may also have chosen another algorithm: XLA_FLAGS=--xla_gpu_autotune_level=0",
+        "tracing ran the Python code again: a random number of the host, the clock or a global that it reads "
+        "is a constant of the compiled function, another one each time; pass it as an argument. On GPU the "
+        "compiler may also have chosen another algorithm: XLA_FLAGS=--xla_gpu_autotune_level=0",
     ),
     "eager": Mode(
         _eager,
-        "a compiled function fuses and reorders its arithmetic, so floats can differ in the last bits: where that is "
-        "all, give the distance that is acceptable as `max_ulp`; a larger one means that tracing changed the "
-        "meaning, as Python side effects and branches on shapes or on `isinstance(x, Tracer)` do",
+        "a compiled function fuses and reorders its arithmetic, so floats can differ in the last bits: where "
+        "that is all, give the distance that is acceptable as `max_ulp`; otherwise tracing changed the "
+        "meaning, as Python side effects and reads of globals do",
     ),
     "devices": Mode(
         _devices,

@@ -63,8 +63,8 @@ def _encode(function: Any) -> Any:
     else:
         return module, name
     raise TypeError(
-        f"across='process' needs a function that a fresh process can import, and `{name_of(function)}` is none: "
-        f"{reason}; move the function to the top level of a module"
+        f"across='process' needs a function that a fresh process can import, and `{name_of(function)}` is "
+        f"none: {reason}; move the function to the top level of a module"
     )
 
 
@@ -77,7 +77,7 @@ def _decode(named: Any) -> Any:
 
 
 def _name_in(module: str, function: Any) -> str | None:
-    """Where a module holds the function: under its own name, or another one, as in ``step = jax.jit(_step)``."""
+    """Where a module holds the function: under its name, or another one, as in ``step = jax.jit(_step)``."""
     namespace = vars(sys.modules[module])
     qualname = str(getattr(function, "__qualname__", ""))
     try:
@@ -95,7 +95,8 @@ def run(call: bytes) -> Node:
         TypeError: the process cannot import the function or send back its result.
         RuntimeError: the function raised there, or the process died.
     """
-    # The path of this process, also what pytest added to it; and a device's memory is shared by two processes now.
+    # The path of this process, also what pytest added to it; and a device's memory is shared by two processes
+    # now.
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     environment.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     with tempfile.TemporaryDirectory(prefix="purestate-") as folder:
@@ -134,7 +135,7 @@ def portable(picture: Node) -> Node:
 
 
 def child() -> None:
-    """What the fresh process does: unpack the call from standard input, run it, write the picture of the result."""
+    """What the fresh process does: read a call from standard input, run it, write a picture of the result."""
     kind, value = _call(sys.stdin.buffer.read())
     try:
         packed = pickle.dumps((kind, value))
@@ -147,7 +148,7 @@ def _call(call: bytes) -> tuple[str, object]:
     flags, named, packed_args = pickle.loads(call)
     for name, value in flags.items():
         if getattr(jax.config, name, value) != value:
-            jax.config.update(name, value)
+            jax.config.update(name, value)  # type: ignore[no-untyped-call]
     try:
         function = _decode(named)
         args = [pickle.loads(arg) for arg in packed_args]

@@ -47,15 +47,16 @@ class assert_unchanged:  # noqa: N801 - reads as the function it is used as
     >>> with assert_unchanged(params):
     ...     total = sum(params["w"])
 
-    Looks at more than JAX does: structure, identity and content of every leaf and container, with dicts in insertion
-    order, numpy buffers, attributes of plain objects (also private ones and slots), fields marked static, nnx modules
-    and their variables, sets, key arrays bit by bit, the state of random generators and iterators. Cycles are
-    fine. A function or method that is passed itself is looked into: its closure, its defaults, the object it is
-    bound to. Elsewhere functions count by identity. Not looked into: classes, modules, linen modules beyond their
-    fields, objects of the standard library, whose values are compared with ``==`` if they can be.
+    Looks at more than JAX does: structure, identity and content of every leaf and container, with dicts in
+    insertion order, numpy buffers, attributes of plain objects (also private ones and slots), fields marked
+    static, nnx modules and their variables, sets, key arrays bit by bit, the state of random generators and
+    iterators. Cycles are fine. A function or method that is passed itself is looked into: its closure, its
+    defaults, the object it is bound to. Elsewhere functions count by identity. Not looked into: classes,
+    modules, linen modules beyond their fields, objects of the standard library, whose values are compared
+    with ``==`` if they can be.
 
-    A value put back is no change. Scalars, strings and tuples count by value; arrays, containers and objects must
-    also stay the same objects, so a list replaced by an equal list is reported.
+    A value put back is no change. Scalars, strings and tuples count by value; arrays, containers and objects
+    must also stay the same objects, so a list replaced by an equal list is reported.
 
     An error that the block raises itself passes through; nothing is compared then.
 
@@ -64,14 +65,16 @@ class assert_unchanged:  # noqa: N801 - reads as the function it is used as
         **named: the same, with names of your choice: ``assert_unchanged(state=make_state())``.
 
     Raises:
-        PurityError: something changed. The text names the place (``state.params['dense']['kernel'][3, 1]``), shows
-            both values and says what to do; `PurityError.problems` has every place.
+        PurityError: something changed. The text names the place (``state.params['dense']['kernel'][3, 1]``),
+            shows both values and says what to do; `PurityError.problems` has every place.
         TypeError: nothing was given to watch.
     """
 
     def __init__(self, *trees: object, **named: object) -> None:
         if not trees and not named:
-            raise TypeError("assert_unchanged needs at least one value to watch: `with assert_unchanged(state):`")
+            raise TypeError(
+                "assert_unchanged needs at least one value to watch: `with assert_unchanged(state):`"
+            )
         self._watched = {**_names(trees, named), **named}
         self._before: dict[str, Node] | None = None
         self._entered = False
@@ -88,17 +91,21 @@ class assert_unchanged:  # noqa: N801 - reads as the function it is used as
         if error is not None or before is None:
             return
         after = _pictures(self._watched)
-        found = {name: compare(one, after[name], name, identity=True).problems for name, one in before.items()}
+        found = {
+            name: compare(one, after[name], name, identity=True).problems for name, one in before.items()
+        }
         found = {name: problems for name, problems in found.items() if problems}
         if found:
             # Two values can share a part, and two names be one: say the same thing once.
             problems = tuple(dict.fromkeys(problem for problems in found.values() for problem in problems))
-            raise PurityError(_headline(found), problems, help=_help(problems, before[next(iter(found))].value))
+            raise PurityError(
+                _headline(found), problems, help=_help(problems, before[next(iter(found))].value)
+            )
 
     def __del__(self) -> None:
         if not getattr(self, "_entered", True):
             warnings.warn(
-                "assert_unchanged(...) did nothing: write `with assert_unchanged(...):` around the code to watch",
+                "assert_unchanged(...) alone does nothing: write `with assert_unchanged(...):`",
                 RuntimeWarning,
                 stacklevel=2,
             )
@@ -138,5 +145,5 @@ def _help(problems: tuple[Problem, ...], culprit: object) -> str:
 
 
 def _is_data(value: object) -> bool:
-    """Whether this is what functions take and return, unlike an object with methods and a memory of its own."""
+    """Whether this is what functions take and return, unlike an object with a memory of its own."""
     return is_array(value) or dataclasses.is_dataclass(value) or not jax.tree_util.all_leaves([value])
