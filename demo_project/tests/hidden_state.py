@@ -31,6 +31,8 @@ def caught(*messages: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
                     raise LookupError(f"the failure does not say {missing}, it says:\n{error}") from error
                 raise
 
-        return pytest.mark.xfail(strict=True, raises=PurityError, reason="hidden state")(checked)
+        return pytest.mark.xfail(
+            strict=True, raises=PurityError, reason="hidden state: " + ", ".join(messages)
+        )(checked)
 
     return decorate

@@ -25,7 +25,7 @@ def demo(tmp_path: Path) -> Path:
 def run(demo: Path, *options: str) -> tuple[int, str]:
     command = [sys.executable, *options, str(demo / "run.py")]
     done = subprocess.run(command, cwd=demo.parent, capture_output=True, text=True, timeout=300, check=False)
-    assert "Traceback" not in done.stdout + done.stderr
+    assert "Traceback (most recent" not in done.stdout + done.stderr
     return done.returncode, done.stdout
 
 
