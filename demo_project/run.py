@@ -28,7 +28,7 @@ class Watcher:
 
     def __init__(self) -> None:
         self.found: list[Place] = []
-        self.outcomes: Counter[str] = Counter()
+        self.passed = self.expected_failures = 0
         self.surprises: list[str] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -43,11 +43,11 @@ class Watcher:
             else:
                 self.surprises.append(f"{report.nodeid} failed")
         elif hasattr(report, "wasxfail"):
-            self.outcomes["failed for the reason they name (hidden state)"] += 1
+            self.expected_failures += 1
         elif report.skipped:
             self.surprises.append(f"{report.nodeid} was skipped")
         elif report.when == "call":
-            self.outcomes["passed"] += 1
+            self.passed += 1
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Note a module that could not be collected."""
@@ -66,16 +66,19 @@ def main() -> int:
         *(f"not planted: {path}:{line} {code}" for path, line, code in sorted((found - expected).elements())),
         *watcher.surprises,
     ]
-    if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) or not watcher.outcomes:
-        surprises.append(f"pytest ended with status {int(status)} after {watcher.outcomes.total()} tests")
+    if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) or not watcher.passed:
+        surprises.append(
+            f"pytest ended with status {int(status)} after {watcher.passed + watcher.expected_failures} tests"
+        )
     if surprises:
         print("\nThe demo did not go as planned:", *surprises, sep="\n  ")
         return 1
-    outcomes = ", ".join(f"{count} {outcome}" for outcome, count in sorted(watcher.outcomes.items()))
     history, _ = train(jax.random.key(0), line())
     last = history[-1]
     print(f"\nstatic:   exactly the {expected.total()} planted violations were found")
-    print(f"tests:    {outcomes}")
+    print(
+        f"tests:    {watcher.passed} passed, {watcher.expected_failures} failed on hidden state, as expected"
+    )
     print(f"training: w = {last.w:.3f}, b = {last.b:.3f} after {len(history)} steps")
     print(f"curve:    {plot(history, ROOT / 'out' / 'training_curve.png')}")
     return 0
