@@ -9,12 +9,14 @@ import enum
 import functools
 import hashlib
 import itertools
+import os
 import random
 import sys
 import types
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -33,14 +35,16 @@ __all__ = [
     "is_closed",
     "is_frozen",
     "is_function",
+    "type_name",
 ]
 
 Children = Iterable[tuple[str, object]]
 
 _SCALARS = frozenset({bool, int, float, complex, str, bytes, type(None), type(...), range, slice})
-_LIBRARIES = frozenset({"jax", "jaxlib", "flax", "optax", "chex", "numpy"}) | sys.stdlib_module_names
-_CLOSED = frozenset({"jax", "jaxlib", "numpy", "builtins"}) | sys.stdlib_module_names
-"""Their objects keep caches, locks and handles in attributes, so they are not looked into."""
+_LIBRARIES = frozenset({"jax", "jaxlib", "flax", "optax", "chex", "numpy"})
+"""Besides the standard library, packages whose functions are no suspects for hidden state."""
+_CLOSED = frozenset({"jax", "jaxlib", "numpy"})
+"""Besides the standard library, packages whose objects keep caches and handles in their attributes."""
 _OPEN = (types.SimpleNamespace, argparse.Namespace)
 """The exceptions: their attributes are the user's."""
 _WRAPPERS = frozenset({"jax", "jaxlib", "functools"})
@@ -104,7 +108,8 @@ def describe(value: Any, policy: Policy) -> Shape:
         held = [("", _compat.variable_value(value)), *((f".{name}", item) for name, item in metadata)]
         return Shape(mutable=True, children=held)
     if isinstance(value, dict | types.MappingProxyType) or _compat.is_flax_mapping(value):
-        items = [(f"[{key!r}]", value[key]) for key in value]
+        pairs = dict.items(value) if isinstance(value, dict) else ((key, value[key]) for key in value)
+        items = [(f"[{key!r}]", item) for key, item in pairs]
         return Shape(mutable=isinstance(value, dict), ordered=True, children=items + _extra_attributes(value))
     if isinstance(value, tuple) and hasattr(kind, "_fields"):
         return Shape(children=[(f".{name}", item) for name, item in zip(kind._fields, value, strict=False)])
@@ -176,7 +181,7 @@ def _machinery(value: Any) -> Shape | None:
 
 def _function(value: Any, policy: Policy) -> Shape:
     token = f"{getattr(value, '__module__', None)}.{getattr(value, '__qualname__', type(value).__qualname__)}"
-    if not policy.functions or str(getattr(value, "__module__", None)).partition(".")[0] in _LIBRARIES:
+    if not policy.functions or _is_of(str(getattr(value, "__module__", None)).partition(".")[0], _LIBRARIES):
         return Shape(Opaque(token))
     if isinstance(value, types.MethodType):
         return Shape(children=[(".__self__", value.__self__), (".__func__", value.__func__)])
@@ -237,7 +242,9 @@ def _closed(value: Any) -> Shape:
 def _registered(value: object) -> list[tuple[str, object]]:
     """What JAX sees in a value of a class registered as a pytree node; nothing for a leaf."""
     parts = jax.tree_util.tree_flatten_with_path(value, is_leaf=lambda part: part is not value)[0]
-    return [(jax.tree_util.keystr(path), part) for path, part in parts if path]
+    # Many classes do not name their children; where one is held in an attribute, that is its name.
+    names = {id(item): f".{name}" for name, item in (attributes(value) or {}).items()}
+    return [(names.get(id(part), jax.tree_util.keystr(path)), part) for path, part in parts if path]
 
 
 def attributes(value: object) -> dict[str, Any] | None:
@@ -277,6 +284,20 @@ def digest(state: object) -> str:
         return part.tobytes() if isinstance(part, np.ndarray) else part
 
     return f"state {hashlib.sha256(repr(plain(state)).encode()).hexdigest()[:12]}"
+
+
+def _is_of(package: str, packages: frozenset[str]) -> bool:
+    """Whether a package is one of these, or of the standard library."""
+    return package in packages or _is_standard(package)
+
+
+@functools.cache
+def _is_standard(package: str) -> bool:
+    # By place, not by name alone: a project may have a `trace.py` or a `code.py` of its own.
+    if package not in sys.stdlib_module_names:
+        return False
+    file = getattr(sys.modules.get(package), "__file__", None)
+    return file is None or Path(file).is_relative_to(Path(os.__file__).parent)
 
 
 def _root(kind: type) -> str:

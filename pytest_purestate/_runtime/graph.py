@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pytest_purestate._runtime.describe import Policy, describe
+from pytest_purestate._runtime.describe import Policy, describe, type_name
 
 __all__ = ["Node", "Policy", "iter_nodes", "take_picture"]
 
@@ -47,10 +47,7 @@ def take_picture(value: object, policy: Policy | None = None) -> Node:
         if (known := seen.get(id(value))) is not None:
             return known
         shape = describe(value, policy)
-        kind = type(value)
-        node = Node(
-            value, f"{kind.__module__}.{kind.__qualname__}", shape.content, shape.mutable, shape.ordered
-        )
+        node = Node(value, type_name(value), shape.content, shape.mutable, shape.ordered)
         seen[id(value)] = node
         stack.append((node, iter(shape.children)))
         return node
