@@ -22,7 +22,7 @@ from pytest_purestate._check.source import Source
 __all__ = ["Lowered", "SyntaxProblem", "lower"]
 
 
-class SyntaxProblem(Exception):
+class SyntaxProblem(Exception):  # noqa: N818 - it is reported, not raised at users
     """The text is not Python. ``line`` and ``column`` are 1-based, columns count code points."""
 
     def __init__(self, message: str, line: int, column: int) -> None:

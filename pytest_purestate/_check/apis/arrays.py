@@ -1,4 +1,4 @@
-"""Arrays: ``jax.numpy``, ``jax.lax``, ``jax.nn`` give JAX arrays, ``numpy`` gives buffers that may be written."""
+"""Arrays: `jax.numpy`, `jax.lax`, `jax.nn` give JAX arrays; `numpy` gives buffers that may be written."""
 
 TABLE = """
 jax.numpy.{asarray,array,copy,squeeze,expand_dims,reshape,atleast_1d,atleast_2d,stack,concatenate,

@@ -1,4 +1,4 @@
-"""Python itself: builtins and the standard library as far as they touch keys, copies and the world outside."""
+"""Python itself: builtins and the standard library, as far as they touch keys, copies and the world."""
 
 TABLE = """
 builtins.print(x): effect print; returns none

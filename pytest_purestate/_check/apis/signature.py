@@ -6,8 +6,9 @@ A table is text, one function (or several) a line::
     jax.lax.{map,associative_scan}(f, xs): runs f as map
     @transform.update(updates, state, params): pure; returns state
 
-An indented line continues the one before. ``{a,b}`` spells several names, a final ``*`` stands for every other name with that prefix, ``@kind.name``
-is a method of values of that kind (``@*``: of any value). Clauses:
+An indented line continues the one before. ``{a,b}`` spells several names, a final ``*`` stands for every
+other name with that prefix, ``@kind.name`` is a method of values of that kind (``@*``: of any value).
+Clauses:
 
 =====================  ==================================================================
 ``consumes p q [as k]``  spends the keys in these arguments (k: draw, init, apply; default draw)

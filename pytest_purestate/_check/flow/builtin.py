@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from pytest_purestate._check.flow import keys
+from pytest_purestate._check.flow import keys, types
 from pytest_purestate._check.flow.values import (
     NOTHING,
     UNKNOWN,
@@ -54,8 +54,8 @@ def _sequence(it: Interpreter, args: Args, ref: int) -> Value:
     value = args.pos[0][0]
     if isinstance(value, Tup | Part | Iter):
         return value
-    if isinstance(value, Sym) and it.typeof(value).kind in ("keys", "list", "tuple"):
-        return it.fresh(Type("list"), ref, "list", value) if it.typeof(value).kind == "list" else value
+    if isinstance(value, Sym) and types.typeof(it, value).kind in ("keys", "list", "tuple"):
+        return it.fresh(Type("list"), ref, "list", value) if types.typeof(it, value).kind == "list" else value
     return it.fresh(Type("list"), ref, "list")
 
 
@@ -72,7 +72,7 @@ def _next(it: Interpreter, args: Args, ref: int) -> Value:
         return NOTHING
     value = args.pos[0][0]
     if isinstance(value, Sym):
-        type_ = it.typeof(value)
+        type_ = types.typeof(it, value)
         if type_.kind == "stream":
             return it.fresh(Type("key"), ref, "next")
         if type_.cls is not None:
@@ -140,7 +140,7 @@ class _SuperProxy:
 def _type(it: Interpreter, args: Args, ref: int) -> Value:
     """``type(self)``: the class again, so that ``type(self)(...)`` makes an instance."""
     if len(args.pos) == 1:
-        type_ = it.typeof(args.pos[0][0])
+        type_ = types.typeof(it, args.pos[0][0])
         if type_.cls is not None:
             return ClassValue(type_.cls)
     return it.fresh(UNKNOWN, ref)
@@ -152,14 +152,14 @@ def _sorted(it: Interpreter, args: Args, ref: int) -> Value:
 
 def _copy(it: Interpreter, args: Args, ref: int) -> Value:
     value = args.pos[0][0] if args.pos else NOTHING
-    return it.fresh(it.typeof(value), ref, "new:copy", value if isinstance(value, Sym) else None)
+    return it.fresh(types.typeof(it, value), ref, "new:copy", value if isinstance(value, Sym) else None)
 
 
 def _deepcopy(it: Interpreter, args: Args, ref: int) -> Value:
     value = args.pos[0][0] if args.pos else NOTHING
     if keys.is_key(it, value):
         return value
-    return it.fresh(it.typeof(value), ref, "new:deepcopy")
+    return it.fresh(types.typeof(it, value), ref, "new:deepcopy")
 
 
 def _field(it: Interpreter, args: Args, ref: int) -> Value:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
 from pytest_purestate._check.apis import Signature, exact, find, find_method, is_question
-from pytest_purestate._check.flow import builtin, edits, keys
+from pytest_purestate._check.flow import builtin, edits, keys, loops, summarise, types
 from pytest_purestate._check.flow.classes import family_of
 from pytest_purestate._check.flow.facts import Dropped, Effect, Mutation, Rebuilt, SharedStream, Trace
 from pytest_purestate._check.flow.state import merge, merge_values
@@ -164,7 +164,7 @@ def _call(it: Interpreter, callee: Value, args: Args, ref: int, verb: str) -> Va
             lambda option: _call(it, option, args, ref, verb),
         )
     if isinstance(callee, Sym):
-        type_ = it.typeof(callee)
+        type_ = types.typeof(it, callee)
         if type_.cls is not None:
             method = type_.cls.find("__call__")
             if isinstance(method, Func):
@@ -262,7 +262,7 @@ def _call_function(it: Interpreter, func: Func, args: Args, ref: int) -> Value:
     frame = it.frame
     if func.context is it.context:
         frame.facts.calls.setdefault(ref, func.function)
-    summary = owner.summary(func) if owner is not None else None
+    summary = summarise.summary_of(owner, func) if owner is not None else None
     if owner is not None and owner is not it:
         it.frame = frame
     if summary is None:
@@ -336,7 +336,8 @@ def _rebind(it: Interpreter, func: Func, place: Sym, value: Value) -> None:
 def _outside(it: Interpreter, use: Use, ref: int, guards: Guards) -> Use:
     """A use inside a callee as its caller sees it."""
     return Use(
-        it.context, ref, ref, use.verb, "call", use.strong, {**it.state.path, **guards}, it.frame.passes, use, use.maybe,
+        it.context, ref, ref, use.verb, "call", use.strong, {**it.state.path, **guards}, it.frame.passes, use,
+        use.maybe,
         it.frame.replay, use.param,
     )  # fmt: skip
 
@@ -375,7 +376,7 @@ def _replay_edits(
         key = (ref, f"{mutation.how}:{mutation.ref}")
         if key not in facts.mutations:
             target = refs.get(mutation.place.root, ref)
-            type_ = it.typeof(place)
+            type_ = types.typeof(it, place)
             type_ = type_ if type_.kind else mutation.type
             facts.mutations[key] = Mutation(
                 it.context,
@@ -432,15 +433,12 @@ def _instantiate(it: Interpreter, value: ClassValue, args: Args, ref: int) -> Va
 
 def mark_traced(it: Interpreter, value: Value, signature: Signature, ref: int) -> None:
     """Note that a function of this module is traced, through partial, bound methods and other transforms."""
-    while True:
-        if isinstance(value, Partial | Wrapped) or (isinstance(value, Bound) and value.func is not None):
-            value = value.func
-        elif isinstance(value, Choice):
-            for option, _ in value.options:
-                mark_traced(it, option, signature, ref)
-            return
-        else:
-            break
+    while isinstance(value, Partial | Wrapped | Bound):
+        value = (value.func or NOTHING) if isinstance(value, Bound) else value.func
+    if isinstance(value, Choice):
+        for option, _ in value.options:
+            mark_traced(it, option, signature, ref)
+        return
     if isinstance(value, ClassValue):
         value = value.info.find("__call__") or NOTHING
     if isinstance(value, Func) and value.context is it.context:
@@ -493,9 +491,15 @@ def _call_mapped(
     shared: set[Root] = set()
     for position, (value, _) in enumerate(args.pos):
         axis = it.step(axes, ("[", position)) if isinstance(axes, Tup) else axes
-        roots = {leaf.root if isinstance(leaf, Sym) else leaf.base.root for leaf in leaves(value) if isinstance(leaf, Sym | Part)}
+        roots = {
+            leaf.root if isinstance(leaf, Sym) else leaf.base.root
+            for leaf in leaves(value)
+            if isinstance(leaf, Sym | Part)
+        }
         (shared if axis == NOTHING else mapped).update(roots)
-    mapped.update(leaf.root for value, _ in args.kw.values() for leaf in leaves(value) if isinstance(leaf, Sym))
+    mapped.update(
+        leaf.root for value, _ in args.kw.values() for leaf in leaves(value) if isinstance(leaf, Sym)
+    )
     outer, frame.lanes = frame.lanes, (mapped, shared, isinstance(callee.func, Partial))
     result = _call(it, callee.func, args, ref, verb)
     frame.lanes = outer
@@ -526,7 +530,7 @@ def _run(it: Interpreter, signature: Signature, functions: list[Value], args: Ar
             it,
             carry,
             lambda value, turn: call_value(
-                it, known[0], [it._offset(lower[0] if lower else NOTHING, turn), value], (), ref, "body"
+                it, known[0], [loops.offset(it, lower[0] if lower else NOTHING, turn), value], (), ref, "body"
             ),
         )
     if mode == "while":
@@ -544,7 +548,9 @@ def _run(it: Interpreter, signature: Signature, functions: list[Value], args: Ar
         outer, it.frame.mapped = it.frame.mapped, it.frame.mapped or mode == "tree"
 
         def each(_: Value, number: int) -> Value:
-            leaves = [it.element(tree, number) if mode == "map" else Sym(Root("local")) for tree in trees]
+            leaves = [
+                loops.element(it, tree, number) if mode == "map" else Sym(Root("local")) for tree in trees
+            ]
             return call_value(it, known[0], leaves, (), ref, "f")
 
         _repeat(it, NOTHING, each)
@@ -578,8 +584,8 @@ def _repeat(it: Interpreter, carry: Value, turn: Callable[[Value, int], Value]) 
         held[0] = turn(held[0], frame.passes[-1][1])
         frame.repeats = outer
 
-    it.loop(lambda number: True, body, None)
-    it._join_breaks()
+    loops.loop(it, lambda number: True, body, None)
+    loops.join_breaks(it)
     if it.frame.state is None:
         it.frame.state = it.frame.last
     return held[0]
@@ -591,7 +597,9 @@ def _run_scan(it: Interpreter, function: Value, args: Args, params: Sequence[str
     carry = start[0] if start is not None else NOTHING
 
     def turn(value: Value, number: int) -> Value:
-        element = it.element(xs[0], number) if xs is not None and xs[0] != NOTHING else Sym(Root("local"))
+        element = (
+            loops.element(it, xs[0], number) if xs is not None and xs[0] != NOTHING else Sym(Root("local"))
+        )
         return it.step(call_value(it, function, [value, element], (), ref, "body"), ("[", 0))
 
     last = _repeat(it, carry, turn)
@@ -645,7 +653,7 @@ def _call_method(
     held = it.read(place)
     if held is not place and isinstance(held, (*_CALLABLE, Choice)):
         return _call(it, held, args, ref, name)
-    type_ = it.typeof(base)
+    type_ = types.typeof(it, base)
     if type_.cls is not None:
         member = type_.cls.find(name)
         if isinstance(member, Func):
@@ -658,7 +666,7 @@ def _call_method(
         field_ = type_.cls.fields().get(name)
         if field_ is not None and field_.type.cls is not None:
             return _call(it, held, args, ref, name)
-    if held is not place and isinstance(held, Sym) and it.typeof(held).kind:
+    if held is not place and isinstance(held, Sym) and types.typeof(it, held).kind:
         return _call(it, held, args, ref, name)
     if _is_at_update(base):
         it.frame.facts.dropped.pop(ref, None)
@@ -738,7 +746,7 @@ def _mutator(
 ) -> Value:
     """``append``, ``update``, ... on a container: what goes in is moved, not spent."""
     # ``metrics.update(...)`` on an unknown object may be anything; only containers are edited by it.
-    static = bool(args.every()) and all(it.is_static(value) for value, _ in args.every())
+    static = bool(args.every()) and all(types.is_static(it, value) for value, _ in args.every())
     edits.mutate(it, base, node.base if node is not None else None, ref, base_ref, name, static=static)
     heap = it.state.heap
     if name == "append" and args.pos:
@@ -753,7 +761,7 @@ def _mutator(
         return it.step(base, ("[", index))
     elif name == "setdefault" and len(args.pos) > 1:
         return it.step(base, ("[", it.as_index(args.pos[0][0])))
-    elif name == "update" and it.typeof(base).kind in ("", "instance"):
+    elif name == "update" and types.typeof(it, base).kind in ("", "instance"):
         _unknown(it, args, ref, name)
     elif name == "update":
         for key, (value, _) in args.kw.items():
@@ -799,7 +807,9 @@ def _apply_signature(
         wanted.append("rngs")
     if "keys" in wanted:  # whatever argument is, or is called, a key
         for value, at in args.every():
-            if isinstance(value, Sym) and (keys.is_key(it, value) or keys.looks_like_key(keys.label_of(value))):
+            if isinstance(value, Sym) and (
+                keys.is_key(it, value) or keys.looks_like_key(keys.label_of(value))
+            ):
                 keys.spend(it, value, at, ref, verb, signature.how, True)
     for param in wanted:
         given = args.named(params, param)
@@ -822,7 +832,7 @@ def _apply_signature(
     if signature.how == "split" or (signature.pure and signature.returns[0] == "key"):
         _note_pure(it, ref, "split" if signature.how == "split" else "fold_in", "", UNKNOWN, Confidence.HIGH)
     elif signature.pure and not signature.callbacks:
-        _note_pure(it, ref, verb, signature.name, it.typeof(receiver), Confidence.HIGH)
+        _note_pure(it, ref, verb, signature.name, types.typeof(it, receiver), Confidence.HIGH)
     return _result(it, signature, receiver, args, ref, verb, name)
 
 
@@ -834,7 +844,7 @@ def _callbacks(it: Interpreter, signature: Signature, args: Args, ref: int, verb
             branches = given[0]
             if isinstance(branches, Tup):
                 functions.extend(branches.items)
-            elif isinstance(branches, Sym) and it.typeof(branches).kind in ("list", "tuple"):
+            elif isinstance(branches, Sym) and types.typeof(it, branches).kind in ("list", "tuple"):
                 heap = it.state.heap.items()
                 functions.extend(
                     held for place, held in heap if place.root is branches.root and place.path[-1][0] == "["
@@ -876,7 +886,7 @@ def _note_rebuilt(it: Interpreter, signature: Signature, function: Value, ref: i
 
 def _note_shared(it: Interpreter, value: Value, ref: int, verb: str) -> None:
     """Note one key under two names of an rng dict."""
-    if not isinstance(value, Sym) or it.typeof(value).kind != "dict":
+    if not isinstance(value, Sym) or types.typeof(it, value).kind != "dict":
         return
     seen: dict[Sym, list[str]] = {}
     for place, held in it.state.heap.items():
@@ -907,7 +917,7 @@ def _result(
         value = given[0]
         if kind == "same":
             if verb == "apply_gradients" and isinstance(value, Sym):
-                return it.fresh(it.typeof(value), ref, "new:apply_gradients")
+                return it.fresh(types.typeof(it, value), ref, "new:apply_gradients")
             return value
         if kind == "view":
             if keys.is_key(it, value):
@@ -919,7 +929,7 @@ def _result(
                     it.state.heap[whole.child(("[", position))] = item
                 return whole
             return it.fresh(Type("array"), ref, verb)
-        return _copied(it, value, it.typeof(value), args, ref, f"new:{verb}")
+        return _copied(it, value, types.typeof(it, value), args, ref, f"new:{verb}")
     if kind == "keys":
         fresh = it.fresh(Type("keys"), ref, verb)
         count = args.named(params, "num")

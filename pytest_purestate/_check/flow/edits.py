@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
+from pytest_purestate._check.flow import types
 from pytest_purestate._check.flow.classes import family_of, is_frozen
 from pytest_purestate._check.flow.facts import Mutation
 from pytest_purestate._check.flow.values import Choice, Const, Range, Sym, Type, Value
@@ -43,7 +44,7 @@ def visible_to(place: Sym) -> str:
 def _through_frozen(it: Interpreter, node: ir.Expr) -> bool:
     """Whether the way to the edited object leads through an attribute of a frozen instance."""
     while isinstance(node, ir.GetAttr | ir.GetItem):
-        if isinstance(node, ir.GetAttr) and is_frozen(it.typeof(it.eval(node.base, moved=False))):
+        if isinstance(node, ir.GetAttr) and is_frozen(types.typeof(it, it.eval(node.base, moved=False))):
             return True
         node = node.base
     return False
@@ -52,7 +53,7 @@ def _through_frozen(it: Interpreter, node: ir.Expr) -> bool:
 def below_frozen(it: Interpreter, place: Sym) -> bool:
     """Whether a place lies below an attribute of a frozen instance, with no mutable object in between."""
     for depth in range(len(place.path) - 1, -1, -1):
-        type_ = it.typeof(Sym(place.root, place.path[:depth]))
+        type_ = types.typeof(it, Sym(place.root, place.path[:depth]))
         if type_.kind == "instance":
             return is_frozen(type_) and place.path[depth][0] == "."
     return False
@@ -60,7 +61,7 @@ def below_frozen(it: Interpreter, place: Sym) -> bool:
 
 def evidence_for(it: Interpreter, place: Sym, seen: str) -> tuple[str, Confidence]:
     """Who sees an edit at a place, and how sure it is that a state is edited there."""
-    type_ = it.typeof(place)
+    type_ = types.typeof(it, place)
     if below_frozen(it, place):
         return "frozen", Confidence.HIGH
     if seen == "memo":
@@ -89,7 +90,7 @@ def mutate(
         return
     if not isinstance(base, Sym):
         return
-    type_ = it.typeof(base)
+    type_ = types.typeof(it, base)
     seen, evidence = evidence_for(it, base, visible_to(base))
     if base_node is not None and how != "setattr" and _through_frozen(it, base_node):
         seen, evidence = "frozen", Confidence.HIGH
@@ -122,7 +123,7 @@ def store_attribute(it: Interpreter, base: Value, target: ir.GetAttr, value: Val
             "setattr",
             op=op,
             value=value_ref,
-            static=it.is_static(value),
+            static=types.is_static(it, value),
         )
     elif isinstance(base, Choice):
         for option, _ in base.options:
@@ -150,7 +151,7 @@ def store_item(
             "setitem",
             op=op,
             value=value_ref,
-            static=it.is_static(value),
+            static=types.is_static(it, value),
         )
     elif isinstance(base, Choice):
         mutate(
@@ -162,7 +163,7 @@ def store_item(
             "setitem",
             op=op,
             value=value_ref,
-            static=it.is_static(value),
+            static=types.is_static(it, value),
         )
 
 
@@ -179,10 +180,11 @@ def augment_name(it: Interpreter, old: Value, target: ir.Name, value: Value, nod
     """``x op= v``: rebinds for JAX arrays and numbers, edits in place for numpy arrays and lists."""
     if not isinstance(old, Sym) or old.path or old.root.kind != "param":
         return
-    if isinstance(value, Sym) and it.typeof(value).kind == "numpy" and value.root.base == old:
+    if isinstance(value, Sym) and types.typeof(it, value).kind == "numpy" and value.root.base == old:
         # numpy made the right side from this very value: it is a buffer that the caller still holds.
         fact = Mutation(
-            it.context, node.ref, target.ref, old, Type("numpy"), "augmented", "caller", node.op, node.value.ref,
+            it.context, node.ref, target.ref, old, Type("numpy"), "augmented", "caller", node.op,
+            node.value.ref,
             None, Confidence.MEDIUM,
         )  # fmt: skip
         it.frame.facts.mutations.setdefault((node.ref, "augmented"), fact)
@@ -190,7 +192,7 @@ def augment_name(it: Interpreter, old: Value, target: ir.Name, value: Value, nod
 
 def is_plain_container(it: Interpreter, base: Value) -> bool:
     """Whether a method of this value may be one of Python's own containers' methods."""
-    type_ = it.typeof(base)
+    type_ = types.typeof(it, base)
     if type_.kind in ("list", "dict", "set", "tuple", "", "state"):
         return True
     return type_.kind == "instance" and type_.cls is None and family_of(type_) == ""

@@ -107,7 +107,7 @@ class Mutation:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Effect:
-    """Something a function does to the world outside. ``kind``: print, log, io, global, nonlocal, captured."""
+    """Something a function does to the world outside. ``kind``: print, log, io, global, ..."""
 
     context: ModuleContext
     ref: int
@@ -158,7 +158,7 @@ class Stale:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rebuilt:
-    """``jit`` of a function built anew in every iteration of a host loop. ``what``: lambda, partial, method, def."""
+    """``jit`` of a function built anew in every iteration. ``what``: lambda, partial, method, def."""
 
     ref: int
     api: str

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
+from pytest_purestate._check.flow import types
 from pytest_purestate._check.flow.facts import Broadcast, ConstantKey, Reuse, Split, Stale, Successor, Swap
 from pytest_purestate._check.flow.values import (
     Choice,
@@ -65,9 +66,9 @@ def label_of(place: Sym) -> str:
 
 
 def is_key(it: Interpreter, value: Value) -> bool:
-    """Whether a value is known to be a key (or keys): by origin, by annotation, or because it was spent as one."""
+    """Whether a value is known to be a key: by origin, by annotation, or because it was spent as one."""
     if isinstance(value, Sym | Part):
-        if it.typeof(value).kind in ("key", "keys"):
+        if types.typeof(it, value).kind in ("key", "keys"):
             return True
         base = value if isinstance(value, Sym) else value.base
         return any(use.strong and overlap(path, base.path) for path, use in it.state.spent.get(base.root, ()))
@@ -78,7 +79,7 @@ def keys_inside(it: Interpreter, value: Value) -> list[Value]:
     """The keys in a tuple or list display, in order; empty when there is anything else."""
     if isinstance(value, Tup):
         items = list(value.items)
-    elif isinstance(value, Sym) and it.typeof(value).kind == "list":
+    elif isinstance(value, Sym) and types.typeof(it, value).kind == "list":
         items = [
             held
             for place, held in it.state.heap.items()
@@ -94,7 +95,7 @@ def keys_inside(it: Interpreter, value: Value) -> list[Value]:
 def spent_places(it: Interpreter, value: Value, guards: Guards) -> Iterator[tuple[Sym, Guards]]:
     """The key places inside a value, each with the guards under which it is there."""
     if isinstance(value, Sym):
-        kind = it.typeof(value).kind
+        kind = types.typeof(it, value).kind
         heap = it.state.heap
         depth = len(value.path)
         inside = [
@@ -147,7 +148,7 @@ def spend(
         return
     path = state.path if not guards else {**state.path, **guards}
     for place, when in list(spent_places(it, value, path)):
-        type_ = it.typeof(place)
+        type_ = types.typeof(it, place)
         if type_.kind in _NEVER_KEYS or (
             type_.kind in ("array", "state", "instance") and type_.certain and kind != "call"
         ):
@@ -155,7 +156,8 @@ def spend(
         if not strong and type_.kind not in ("key", "keys") and not looks_like_key(label_of(place)):
             continue
         use = Use(
-            it.context, ref, call, verb, kind, strong, when, frame.passes, inner, maybe, frame.replay, param, frame.mapped,
+            it.context, ref, call, verb, kind, strong, when, frame.passes, inner, maybe, frame.replay, param,
+            frame.mapped,
             owner, by_self, frame.repeats,
         )  # fmt: skip
         entries = state.spent.get(place.root, ())
@@ -170,7 +172,12 @@ def spend(
 def _note_constant(frame: Frame, place: Sym, use: Use) -> None:
     """Note a draw from a key made of a constant in the same loop pass: every pass repeats it."""
     root = place.root
-    if root.constant and root.passes and root.passes == use.passes[: len(root.passes)] and root.origin is not None:
+    if (
+        root.constant
+        and root.passes
+        and root.passes == use.passes[: len(root.passes)]
+        and root.origin is not None
+    ):
         ref = root.origin.ref
         frame.facts.constants.setdefault(ref, ConstantKey(ref, "loop", use, Confidence.HIGH))
 
@@ -191,7 +198,7 @@ def _note_broadcast(frame: Frame, place: Sym, type_: Type, use: Use) -> None:
     """Note a key that every lane of the vmap in force spends alike."""
     if frame.lanes is None or place.root in frame.lanes[0] or type_.kind == "keys":
         return
-    mapped, shared, bound = frame.lanes
+    _, shared, bound = frame.lanes
     how = "in_axes" if place.root in shared else "bound" if bound else "captured"
     frame.facts.broadcasts.setdefault(use.ref, Broadcast(use.ref, use.call, how, use))
 
@@ -384,7 +391,9 @@ def _find_dead_successors(frame: Frame) -> None:
             frame.facts.successors.setdefault(ref, Successor(ref, statement, name, verb))
 
 
-_ONCE = frozenset(("__init__", "__post_init__", "__new__", "setup", "build", "__init_subclass__", "__setstate__"))
+_ONCE = frozenset(
+    ("__init__", "__post_init__", "__new__", "setup", "build", "__init_subclass__", "__setstate__")
+)
 
 
 def _find_stale(it: Interpreter, frame: Frame) -> None:
@@ -406,7 +415,10 @@ def _find_stale(it: Interpreter, frame: Frame) -> None:
                 place = Sym(root, path)
                 if not path or not use.strong or any(step[0] == "[" for step in path) or place in state.heap:
                     continue
-                if any(place.path[:depth] and Sym(root, place.path[:depth]) in state.heap for depth in range(len(path))):
+                if any(
+                    place.path[:depth] and Sym(root, place.path[:depth]) in state.heap
+                    for depth in range(len(path))
+                ):
                     continue
                 if root.name == own:
                     if not _kept_by_class(it, function, path) or use.callback:
@@ -418,7 +430,9 @@ def _find_stale(it: Interpreter, frame: Frame) -> None:
                     continue
                 if any(reuse.place == place for reuse in frame.facts.reuses.values()):
                     continue  # said already
-                frame.facts.stale.setdefault(use.ref, Stale(use, place, how, Confidence.MEDIUM if use.maybe else Confidence.HIGH))
+                frame.facts.stale.setdefault(
+                    use.ref, Stale(use, place, how, Confidence.MEDIUM if use.maybe else Confidence.HIGH)
+                )
 
 
 def _returned_objects(value: Value) -> Iterator[Sym]:

@@ -16,7 +16,7 @@ _MAX_OPTIONS = 8
 
 
 class State:
-    """``env``: names; ``heap``: what was stored at places; ``spent``: uses by object; ``path``: guards in force."""
+    """``env``: names; ``heap``: what places hold; ``spent``: uses by object; ``path``: guards in force."""
 
     __slots__ = ("env", "heap", "path", "spent")
 

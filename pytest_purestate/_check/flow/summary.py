@@ -153,9 +153,8 @@ class Substitution:
                 return sym
             base = self._sym(root.base) if root.base is not None else None
             copy = Root(
-                "local", root.type, root.name, root.origin, base if isinstance(base, Sym) else None, root.size,
-                root.owner, root.frozen_through, root.memo, root.constant,
-                root.constant,
+                "local", root.type, root.name, root.origin, base if isinstance(base, Sym) else None,
+                root.size, root.owner, root.memo, root.constant,
             )  # fmt: skip
             found = self.known[root] = Sym(copy)
         value = found
@@ -180,7 +179,7 @@ class Substitution:
         return bound
 
     def guards(self, guards: Guards) -> dict[object, object]:
-        """The guards in the caller's terms; conditions on what only the callee knows belong to this one call."""
+        """The guards in the caller's terms; conditions that only the callee knows belong to this call."""
         out: dict[object, object] = {}
         for condition, outcome in guards.items():
             assert isinstance(condition, tuple)

@@ -95,8 +95,8 @@ class Root:
     """An abstract object. ``kind``: ``param``, ``free`` (captured or global) or ``local`` (made here).
 
     ``base`` is the object this one is a shallow copy of: what was not stored here is read there.
-    ``owner`` says whose parameter or variable it is. ``memo`` marks results of cached functions, ``constant`` keys made from a literal seed; ``passes`` are the
-    loop passes in which a key was made.
+    ``owner`` says whose parameter or variable it is. ``memo`` marks results of cached functions, ``constant``
+    keys made from a literal seed; ``passes`` are the loop passes in which a key was made.
     """
 
     kind: str
@@ -106,7 +106,6 @@ class Root:
     base: Sym | None = None
     size: int | None = None
     owner: object = None
-    frozen_through: bool = False
     memo: bool = False
     constant: bool = False
     passes: tuple[tuple[int, int], ...] = ()
@@ -204,7 +203,7 @@ class Partial:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Wrapped:
-    """A function under a transform, such as ``jax.jit(f)``; ``options`` are the transform's other arguments."""
+    """A function under a transform, such as ``jax.jit(f)``; ``options`` are its other arguments."""
 
     func: Value
     mode: str

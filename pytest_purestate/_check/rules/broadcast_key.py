@@ -1,4 +1,4 @@
-'''Reports one key for all lanes of a `vmap` or `pmap`.
+"""Reports one key for all lanes of a `vmap` or `pmap`.
 
 ## Why is this bad?
 
@@ -21,7 +21,7 @@ def init(key, sizes):
 ```
 
 `in_axes=None` for the key says that it is meant; that is reported with low confidence only.
-'''
+"""
 
 from __future__ import annotations
 
@@ -31,7 +31,11 @@ from pytest_purestate._check.flow.facts import ModuleFacts
 from pytest_purestate._check.model import Confidence, Finding, Rule, Severity
 from pytest_purestate._check.rules._reuse import chain, name_of, scope_of
 
-_HOW = {"captured": "captured by the mapped function", "bound": "bound by `partial`", "in_axes": "not mapped by `in_axes`"}
+_HOW = {
+    "captured": "captured by the mapped function",
+    "bound": "bound by `partial`",
+    "in_axes": "not mapped by `in_axes`",
+}
 
 
 def check(module: ModuleFacts) -> Iterator[Finding]:

@@ -1,9 +1,9 @@
-'''Reports a key built from a constant where every call or iteration repeats it.
+"""Reports a key built from a constant where every call or iteration repeats it.
 
 ## Why is this bad?
 
-`jax.random.PRNGKey(0)` inside a loop is the same key in each iteration; as the default of a field it is the same
-key in every instance. What looks random is one number over and over.
+`jax.random.PRNGKey(0)` inside a loop is the same key in each iteration; as the default of a field it is
+the same key in every instance. What looks random is one number over and over.
 
 ```python bad
 import jax
@@ -36,7 +36,7 @@ def offsets(key, n):
 def main():
     return offsets(jax.random.key(0), 3)
 ```
-'''
+"""
 
 from __future__ import annotations
 

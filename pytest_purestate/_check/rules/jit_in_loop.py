@@ -1,10 +1,10 @@
-'''Reports `jit` of a function that is built anew in every iteration of a host loop.
+"""Reports `jit` of a function that is built anew in every iteration of a host loop.
 
 ## Why is this bad?
 
-`jax.jit` caches compiled code by the function object. A lambda, a partial, a bound method or a nested def made
-inside the loop is a new object each time, so every iteration traces and compiles again: seconds instead of
-microseconds.
+`jax.jit` caches compiled code by the function object. A lambda, a partial, a bound method or a nested def
+made inside the loop is a new object each time, so every iteration traces and compiles again: seconds
+instead of microseconds.
 
 ```python bad
 import jax
@@ -31,7 +31,7 @@ def solve(x, target, n):
 ```
 
 A loop over the functions themselves compiles each of them once, which is right.
-'''
+"""
 
 from __future__ import annotations
 

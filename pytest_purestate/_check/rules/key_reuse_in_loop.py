@@ -61,7 +61,8 @@ def _finding(module: ModuleFacts, facts: FunctionFacts, reuse: Reuse) -> Finding
         + (f" of `{transform}`" if transform else ""),
         here="every iteration meets the key that the one before consumed",
         first="",
-        help=f"give each iteration its own key: `jax.random.fold_in({name}, i)`, or loop over `jax.random.split({name}, n)`"
+        help=f"give each iteration its own key: `jax.random.fold_in({name}, i)`, "
+        f"or loop over `jax.random.split({name}, n)`"
         if name.isidentifier()
         else "give each iteration its own key with `jax.random.fold_in` or `jax.random.split`",
     )

@@ -1,4 +1,4 @@
-'''Reports attribute assignment on a linen or Equinox module outside its construction.
+"""Reports attribute assignment on a linen or Equinox module outside its construction.
 
 ## Why is this bad?
 
@@ -33,7 +33,7 @@ class Recorder(nn.Module):
         self.sow("intermediates", "last", x)
         return x
 ```
-'''
+"""
 
 from __future__ import annotations
 
@@ -72,7 +72,9 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
             allowed = _CONSTRUCTION.get(family)
             if mutation.how != "setattr" or allowed is None or mutation.through is not None:
                 continue
-            if mutation.place.root.name != method.params[0].name or mutation.place.path or method.name in allowed:
+            if mutation.place.root.name != method.params[0].name or mutation.place.path:
+                continue
+            if method.name in allowed:
                 continue
             if method.name.startswith("_") and not method.name.startswith("__"):
                 continue  # a helper of the constructor, for all that can be seen here

@@ -1,4 +1,4 @@
-'''Reports one key handed to several rng collections.
+"""Reports one key handed to several rng collections.
 
 ## Why is this bad?
 
@@ -21,7 +21,7 @@ def build(model: nn.Module, key, x):
     params_key, dropout_key = jax.random.split(key)
     return model.init({"params": params_key, "dropout": dropout_key}, x)
 ```
-'''
+"""
 
 from __future__ import annotations
 

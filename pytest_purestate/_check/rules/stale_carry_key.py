@@ -1,4 +1,4 @@
-'''Reports a key that is spent below an object which keeps it.
+"""Reports a key that is spent below an object which keeps it.
 
 ## Why is this bad?
 
@@ -55,7 +55,7 @@ def step(state: State):
     key, subkey = jax.random.split(state.key)
     return state.replace(x=state.x + jax.random.normal(subkey), key=key)
 ```
-'''
+"""
 
 from __future__ import annotations
 
@@ -86,7 +86,8 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
                 message=_message(stale, name, function.name),
                 primary=module.label(stale.use.ref, "consumed here and kept"),
                 related=chain(stale.use),
-                help=f"split it, spend one part and store the other: `{name}, subkey = jax.random.split({name})`"
+                help="split it, spend one part and store the other: "
+                f"`{name}, subkey = jax.random.split({name})`"
                 if stale.how == "self"
                 else "split it, spend one part and return the state with the other",
                 confidence=stale.confidence,

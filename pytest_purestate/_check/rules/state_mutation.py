@@ -26,7 +26,8 @@ def zero_bias(state: TrainState) -> TrainState:
     return state.replace(params=params)
 ```
 
-The same goes for the containers that a memoised function returns: the cache hands the edited one to the next caller.
+The same goes for the containers that a memoised function returns: the cache hands the edited one to the
+next caller.
 
 ```python bad
 import functools
@@ -154,7 +155,8 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
                 message=_message(module, mutation, name),
                 primary=module.label(mutation.ref if through is None else mutation.target, where),
                 related=related,
-                help="build a new tree and return it, for example with `jax.tree.map`, `{**tree, name: value}` or `state.replace(...)`"
+                help="build a new tree and return it, for example with `jax.tree.map`, "
+                "`{**tree, name: value}` or `state.replace(...)`"
                 if mutation.how != "augmented"
                 else f"write `{name} = {name} {mutation.op} ...`, which makes a new array",
                 confidence=confidence,

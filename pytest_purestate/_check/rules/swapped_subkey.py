@@ -67,7 +67,8 @@ def _of_reuse(module: ModuleFacts, facts: FunctionFacts, reuse: Reuse) -> Findin
         facts,
         reuse,
         code=RULE.code,
-        message=f"key `{name}` is used again after `{reuse.first.verb}` consumed it, while `{reuse.instead}` is never used",
+        message=f"key `{name}` is used again after `{reuse.first.verb}` consumed it, "
+        f"while `{reuse.instead}` is never used",
         here="used again here",
         first="first consumed here",
         help=f"use `{reuse.instead}` here",
@@ -79,7 +80,8 @@ def _of_swap(module: ModuleFacts, facts: FunctionFacts, swap: Swap) -> Finding:
     return Finding(
         code=RULE.code,
         path=module.path,
-        message=f"subkey `{swap.unused}` is never used; `{swap.use.verb}` consumes the carried key `{swap.carried}` instead",
+        message=f"subkey `{swap.unused}` is never used; `{swap.use.verb}` consumes "
+        f"the carried key `{swap.carried}` instead",
         primary=module.label(swap.split.ref, f"`{swap.unused}` is made here and never used"),
         related=(module.label(swap.use.ref, f"the carried key `{swap.carried}` is consumed here"),),
         help=f"hand `{swap.unused}` to `{swap.use.verb}`, or name it `_` if it is not wanted",

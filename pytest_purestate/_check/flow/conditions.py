@@ -1,0 +1,114 @@
+"""Conditions: what a path assumes when it takes one side of a test."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from pytest_purestate._check import ir
+from pytest_purestate._check.flow.state import State, merge
+from pytest_purestate._check.flow.summary import decide
+from pytest_purestate._check.flow.values import IMPOSSIBLE, NOTHING, Const, Guards, Linear, Sym, contradicts
+
+if TYPE_CHECKING:
+    from pytest_purestate._check.flow.interpret import Interpreter
+
+__all__ = ["assume", "branch"]
+
+_unique = itertools.count(1)
+
+
+def branch(it: Interpreter, test: ir.Expr, then: Callable[[], None], orelse: Callable[[], None]) -> None:
+    """Run ``then`` and ``orelse`` each on the outcomes of ``test`` that the path allows, and join."""
+    yes, no = assume(it, test)
+    frame = it.frame
+    if frame.state is None:
+        return
+    base = frame.state
+    possible_yes, possible_no = not contradicts(base.path, yes), not contradicts(base.path, no)
+    if possible_yes == possible_no:
+        possible_yes = possible_no = True
+    states: list[State | None] = []
+    if possible_yes:
+        frame.state = base.fork(yes)
+        then()
+        states.append(frame.state)
+    if possible_no:
+        frame.state = (
+            base.fork(no) if possible_yes else State(base.env, base.heap, base.spent, {**base.path, **no})
+        )
+        orelse()
+        states.append(frame.state)
+    frame.state = merge(states)
+
+
+def assume(it: Interpreter, test: ir.Expr) -> tuple[Guards, Guards]:
+    """Evaluate a condition; the guards that hold when it is true, and when it is false."""
+    if isinstance(test, ir.Unary) and test.op == "not":
+        yes, no = assume(it, test.value)
+        return no, yes
+    if isinstance(test, ir.BoolOp):
+        name = ("?", next(_unique))
+        left_yes, left_no = assume(it, test.left)
+        before = it.state
+        it.frame.state = before.fork(left_yes if test.op == "and" else left_no)
+        right_yes, right_no = assume(it, test.right)
+        it.frame.state = _rejoin(it, before, it.frame.state)
+        if test.op == "and":
+            return {name: True, **left_yes, **right_yes}, {name: False}
+        return {name: True}, {name: False, **left_no, **right_no}
+    if isinstance(test, ir.Compare) and len(test.rest) == 1:
+        return _assume_compare(it, test)
+    value = it.eval(test)
+    if isinstance(value, Const):
+        return ({}, IMPOSSIBLE) if value.value else (IMPOSSIBLE, {})
+    key: object = ("true", value) if isinstance(value, Sym) else ("?", next(_unique))
+    return {key: True}, {key: False}
+
+
+def _rejoin(it: Interpreter, before: State, after: State | None) -> State | None:
+    """After an operand that may not have run: names and places as they may be, path as before."""
+    return merge([before.fork({("?", next(_unique)): 0}), after]) if after is not None else before
+
+
+def _assume_compare(it: Interpreter, test: ir.Compare) -> tuple[Guards, Guards]:
+    left = it.eval(test.left)
+    op, right_node = test.rest[0]
+    right = it.eval(right_node)
+    if isinstance(left, Const) and not isinstance(right, Const) and op in ("==", "!=", "is", "is not"):
+        left, right = right, left
+    if not isinstance(left, Sym | Const | Linear) or not isinstance(right, Sym | Const | Linear):
+        key: object = ("?", next(_unique))
+        return {key: True}, {key: False}
+    try:
+        hash(right)
+    except TypeError:
+        key = ("?", next(_unique))
+        return {key: True}, {key: False}
+    if op in ("is", "is not") and right == NOTHING:
+        known = decide(("none", left))
+        yes: Guards = {("none", left): True, ("true", left): False}
+        no: Guards = {("none", left): False}
+        if isinstance(known, bool):
+            yes, no = ({}, IMPOSSIBLE) if known else (IMPOSSIBLE, {})
+        return (yes, no) if op == "is" else (no, yes)
+    if op in ("==", "!=", "is", "is not"):
+        if isinstance(left, Const) and isinstance(right, Const):
+            same = left.value == right.value
+            yes, no = ({}, IMPOSSIBLE) if same else (IMPOSSIBLE, {})
+        else:
+            yes, no = {("eq", left, right): True}, {("eq", left, right): False}
+            if isinstance(right, Const):
+                yes = {**yes, ("val", left): right.value}
+        return (yes, no) if op in ("==", "is") else (no, yes)
+    if op in ("<", ">", "<=", ">="):
+        if op in (">", "<="):
+            key = ("lt", right, left)
+            flip = op == "<="
+        else:
+            key = ("lt", left, right)
+            flip = op == ">="
+        return ({key: False}, {key: True}) if flip else ({key: True}, {key: False})
+    key = ("?", next(_unique))
+    return {key: True}, {key: False}

@@ -1,0 +1,71 @@
+"""One function (or module body) while it is being interpreted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_purestate._check import ir
+from pytest_purestate._check.flow.facts import FunctionFacts
+from pytest_purestate._check.flow.state import State
+from pytest_purestate._check.flow.values import START, Root, Sym, Type, Use, Value
+from pytest_purestate._check.model import Confidence
+
+if TYPE_CHECKING:
+    from pytest_purestate._check.flow.project import ModuleContext
+
+__all__ = ["Frame", "Loop"]
+
+
+class Loop:
+    """The states that leave a loop body early."""
+
+    __slots__ = ("breaks", "continues")
+
+    def __init__(self) -> None:
+        self.breaks: list[State] = []
+        self.continues: list[State] = []
+
+
+class Frame:
+    """One function (or module body) being interpreted."""
+
+    def __init__(self, function: ir.Function | None, context: ModuleContext, parent: Frame | None) -> None:
+        self.function = function
+        self.context = context
+        self.parent = parent
+        self.state: State | None = State({}, {}, {}, START)
+        self.last = self.state
+        self.facts = FunctionFacts(function)
+        self.returns: list[tuple[Value, State]] = []
+        self.raises: list[State] = []
+        self.loops: list[Loop] = []
+        self.depth = 0
+        self.free: dict[str, Sym] = {}
+        self.declared: dict[str, bool] = {}  # name -> nonlocal?
+        self.passes: tuple[tuple[int, int], ...] = ()
+        self.replay = 0
+        self.statement = -1
+        self.read: set[tuple[int, int]] = set()  # (split call, element) of keys that were looked at
+        self.used: dict[tuple[int, int], Use] = {}  # ... that were spent
+        self.moved: set[Root] = set()
+        self.fresh: dict[Root, tuple[int, int, str, str]] = {}
+        self.steps = 0
+        self.mapped = False
+        self.repeats = False
+        self.lanes: tuple[set[Root], set[Root], bool] | None = None
+        self.made: set[Value] = set()  # functions defined in a loop pass
+        self.pure: tuple[int, str, str, Type, Confidence] | None = None
+        self.yields: list[Value] = []
+
+    @property
+    def replays(self) -> bool:
+        """Whether this body may replay a key: a test's own body, or a helper of a test module."""
+        function = self.function
+        if function is not None and function.parent is not None:
+            return False
+        if self.context.facts.is_test:
+            return True
+        return function is not None and (
+            function.name.startswith(("test_", "test"))
+            or (function.owner is not None and function.owner.name.startswith("Test"))
+        )

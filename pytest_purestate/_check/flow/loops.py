@@ -1,0 +1,162 @@
+"""Loops: how often a body is run, and what each pass over an iterable gives."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from pytest_purestate._check.flow import calls, types
+from pytest_purestate._check.flow.frame import Loop
+from pytest_purestate._check.flow.state import State, merge, merge_values
+from pytest_purestate._check.flow.values import (
+    NOTHING,
+    UNKNOWN,
+    Choice,
+    Const,
+    Iter,
+    Linear,
+    Root,
+    Sym,
+    Tup,
+    Type,
+    Value,
+)
+
+if TYPE_CHECKING:
+    from pytest_purestate._check.flow.interpret import Interpreter
+
+__all__ = ["element", "join_breaks", "length", "loop", "offset"]
+
+_unique = itertools.count(1)
+
+PASSES = 2
+_DEEP = 3  # loops nested deeper than this are run once: the cost doubles with every level
+_BUDGET = 40_000  # statements and calls interpreted for one function before loops are run once
+
+
+def loop(
+    it: Interpreter,
+    start: Callable[[int], bool],
+    body: Callable[[], None],
+    length: int | None,
+    conditional: bool = False,
+) -> None:
+    """Run ``body`` up to twice, joining the paths on which the loop ended earlier.
+
+    ``start`` prepares a pass and says whether it can begin. The loop's break states stay on
+    ``frame.loops`` for ``_join_breaks``, because ``else`` does not see them.
+    """
+    frame = it.frame
+    loop = Loop()
+    frame.loops.append(loop)
+    number = next(_unique)
+    outer = frame.passes
+    frame.depth += 1
+    passes = PASSES if frame.depth <= _DEEP and frame.steps < _BUDGET else 1
+    if length is not None:
+        passes = min(passes, length)
+    ended: list[State] = []
+    for turn in range(passes):
+        if frame.state is None:
+            break
+        if not conditional and (length is None or turn >= length):
+            mark = ("loop", number, turn)
+            ended.append(frame.state.fork({mark: False}))
+            frame.state = frame.state.fork({mark: True})
+        frame.passes = (*outer, (number, turn))
+        if not start(turn):
+            break
+        body()
+        frame.state = merge([frame.state, *loop.continues])
+        loop.continues.clear()
+    frame.passes = outer
+    frame.depth -= 1
+    if not conditional:
+        frame.state = merge([*ended, frame.state])
+
+
+def join_breaks(
+    it: Interpreter,
+) -> None:
+    loop = it.frame.loops.pop()
+    it.frame.state = merge([it.frame.state, *loop.breaks])
+
+
+def length(it: Interpreter, iterable: Value) -> int | None:
+    """How many elements there are, when that is known."""
+    if isinstance(iterable, Tup):
+        return len(iterable.items)
+    if isinstance(iterable, Iter) and iterable.kind in ("enumerate", "reversed", "list"):
+        return length(it, iterable.parts[0])
+    if isinstance(iterable, Iter) and iterable.kind == "range":
+        bounds = [part.value if isinstance(part, Const) else None for part in iterable.parts]
+        if all(isinstance(bound, int) for bound in bounds):
+            return len(range(*[int(str(bound)) for bound in bounds]))
+    if isinstance(iterable, Iter) and iterable.kind == "zip":
+        known = [n for part in iterable.parts if (n := length(it, part)) is not None]
+        return min(known) if known and len(known) == len(iterable.parts) else None
+    if isinstance(iterable, Sym) and not iterable.path:
+        return iterable.root.size
+    return None
+
+
+def element(it: Interpreter, iterable: Value, number: int) -> Value:
+    """What a loop over ``iterable`` gives in its pass ``number``."""
+    if isinstance(iterable, Iter):
+        kind, parts = iterable.kind, iterable.parts
+        if kind == "zip":
+            return Tup(tuple([element(it, part, number) for part in parts]))
+        if kind == "enumerate":
+            return Tup(
+                (
+                    offset(it, parts[1] if len(parts) > 1 else Const(0), number),
+                    element(it, parts[0], number),
+                )
+            )
+        if kind == "range":
+            start = parts[0] if len(parts) > 1 else Const(0)
+            stride = parts[2].value if len(parts) > 2 and isinstance(parts[2], Const) else 1
+            return offset(it, start, number * stride if isinstance(stride, int) else number)
+        if kind == "items":
+            key = element(it, Iter("keys", parts), number)
+            return Tup((key, it.step(parts[0], ("[", it.as_index(key)))))
+        if kind == "values":
+            key = element(it, Iter("keys", parts), number)
+            return it.step(parts[0], ("[", it.as_index(key)))
+        if kind == "keys":
+            return Sym(Root("local", Type("str")))
+        if kind == "reversed":
+            size = length(it, parts[0])
+            return (
+                element(it, parts[0], size - 1 - number)
+                if size is not None
+                else Sym(Root("local", types.element_type(it, types.typeof(it, parts[0]), ("[", 0))))
+            )
+        if kind == "list":
+            return element(it, parts[0], number)
+        if kind == "map":
+            return calls.call_value(
+                it, parts[0], [element(it, part, number) for part in parts[1:]], (), -1, "map"
+            )
+    if isinstance(iterable, Choice):
+        return (
+            merge_values([(element(it, option, number), guards) for option, guards in iterable.options])
+            or NOTHING
+        )
+    if isinstance(iterable, Sym):
+        kind = types.typeof(it, iterable).kind
+        if kind in ("dict", "set", "stream"):
+            held = Type("key") if kind == "stream" else UNKNOWN
+            return Sym(Root("local", held, origin=iterable.root.origin))
+    return it.step(iterable, ("[", number))
+
+
+def offset(it: Interpreter, start: Value, by: int) -> Value:
+    if isinstance(start, Const) and isinstance(start.value, int):
+        return Const(start.value + by)
+    if isinstance(start, Linear):
+        return Linear(start.base, start.offset + by)
+    if isinstance(start, Sym):
+        return Linear(start, by)
+    return Sym(Root("local", Type("number")))

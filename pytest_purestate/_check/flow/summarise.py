@@ -1,0 +1,202 @@
+"""Interpreting a function once and writing down what its callers need to know."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_purestate._check import ir
+from pytest_purestate._check.flow import keys, types
+from pytest_purestate._check.flow.frame import Frame
+from pytest_purestate._check.flow.state import State, merge, merge_values
+from pytest_purestate._check.flow.summary import Summary, reachable
+from pytest_purestate._check.flow.values import (
+    NOTHING,
+    UNKNOWN,
+    Choice,
+    Func,
+    Origin,
+    Partial,
+    Root,
+    Sym,
+    Tup,
+    Type,
+    Use,
+    Value,
+    Wrapped,
+    leaves,
+)
+
+if TYPE_CHECKING:
+    from pytest_purestate._check.flow.interpret import Interpreter
+
+__all__ = ["summary_of"]
+
+
+def summary_of(it: Interpreter, func: Func) -> Summary | None:
+    """The summary of a function of this module; None inside a recursion that has none yet."""
+    function = func.function
+    known = it.summaries.get(function)
+    if known is not None:
+        return known
+    if function in it.running:
+        it.recursive.add(function)
+        return None
+    it.running.add(function)
+    outer = it.frame
+    try:
+        summary = _interpret(it, func)
+        if function in it.recursive:
+            # The second run knows what the first found out about the recursive call.
+            it.summaries[function] = summary
+            summary = _interpret(it, func)
+    finally:
+        it.running.discard(function)
+        it.frame = outer
+    it.summaries[function] = summary
+    return summary
+
+
+def _interpret(it: Interpreter, func: Func) -> Summary:
+    function = func.function
+    parent = func.frame if func.frame is not None else it.module_frame
+    frame = Frame(function, it.context, parent)
+    it.frame = frame
+    params = _bind_params(it, func, frame)
+    it.block(function.body)
+    if frame.state is not None:
+        frame.returns.append((NOTHING, frame.state))
+    else:
+        frame.state = merge([state for _, state in frame.returns]) or frame.last
+    for nested in it.context.lowered.module.functions:
+        if nested.parent is function and nested not in it.summaries:
+            summary_of(it, Func(nested, it.context, frame))
+            it.frame = frame
+    keys.finish(it, frame)
+    known = [facts for facts in it.context.facts.functions if facts.function is function]
+    for facts in known:
+        it.context.facts.functions.remove(facts)
+    it.context.facts.functions.append(frame.facts)
+    return _summarise(it, func, frame, params)
+
+
+def _bind_params(it: Interpreter, func: Func, frame: Frame) -> tuple[tuple[ir.Param, Sym], ...]:
+    function = func.function
+    out: list[tuple[ir.Param, Sym]] = []
+    for position, param in enumerate(function.params):
+        type_ = types.annotation_type(it, param.annotation)
+        if position == 0 and function.owner is not None and func.role != "static":
+            value = it.class_of(function.owner)
+            if value is not None and func.role != "class":
+                type_ = Type("instance", value.info)
+        elif param.kind == "*":
+            type_ = Type("tuple")
+        elif param.kind == "**":
+            type_ = Type("dict")
+        sym = Sym(Root("param", type_, param.name, Origin(it.context, param.ref), owner=function))
+        out.append((param, sym))
+        it.state.env[param.name] = sym
+    return tuple(out)
+
+
+def _summarise(
+    it: Interpreter, func: Func, frame: Frame, params: tuple[tuple[ir.Param, Sym], ...]
+) -> Summary:
+    exits = frame.returns or ([(NOTHING, frame.state)] if frame.state is not None else [])
+    state = merge([state for _, state in exits]) or frame.last
+    common = state.path
+    result = merge_values(
+        [
+            (leaving(it, value, frame, at), {k: v for k, v in at.path.items() if k not in common})
+            for value, at in exits
+        ]
+    )
+    if func.function.is_generator or result is None:
+        result = it.fresh(UNKNOWN, func.function.ref, "generator")
+    uses: list[tuple[Sym, Use]] = []
+    for root, entries in state.spent.items():
+        if root.kind != "local":
+            uses.extend((Sym(root, path), use) for path, use in entries)
+    stores = tuple(
+        (place, leaving(it, value, frame, state))
+        for place, value in state.heap.items()
+        if place.root.kind != "local" and value != place
+    )
+    rebound = [
+        (frame.free[name], state.env[name])
+        for name in frame.declared
+        if name in frame.free and name in state.env
+    ]
+    roots = reachable([result, *(value for _, value in stores), *(value for _, value in rebound)], state.heap)
+    for value, _ in exits:
+        frame.facts.returned.update(
+            leaf.root for leaf in leaves(value) if isinstance(leaf, Sym) and not leaf.path
+        )
+    frame.facts.returns_value = any(value != NOTHING for value, _ in exits)
+    return Summary(
+        func.function,
+        params,
+        dict(frame.free),
+        tuple(uses),
+        (*stores, *rebound),
+        result,
+        tuple(m for m in frame.facts.mutations.values() if m.place.root.kind != "local"),
+        tuple(frame.facts.effects.values()),
+        {
+            place: leaving(it, value, frame, state)
+            for place, value in state.heap.items()
+            if place.root in roots
+        },
+        {root: entries for root, entries in state.spent.items() if root in roots},
+        _always([at for _, at in exits]),
+    )
+
+
+def leaving(it: Interpreter, value: Value, frame: Frame, state: State) -> Value:
+    """``value`` as it is outside the frame: closures take along what they captured."""
+    if isinstance(value, Func) and value.captured is None and value.frame is frame:
+        summary = it.summaries.get(value.function)
+        names = summary.free if summary is not None else {}
+        bound = frame.function.bound if frame.function is not None else frozenset()
+        captured: dict[str, Value] = {}
+        closed = Func(value.function, value.context, value.frame, captured, value.role)
+        for name in names:
+            if name in bound and (item := state.env.get(name)) is not None and item is not value:
+                captured[name] = (
+                    item
+                    if isinstance(item, Func) and item.function is value.function
+                    else leaving(it, item, frame, state)
+                )
+        return closed
+    if isinstance(value, Tup):
+        return Tup(tuple([leaving(it, item, frame, state) for item in value.items]))
+    if isinstance(value, Wrapped):
+        return Wrapped(leaving(it, value.func, frame, state), value.mode, value.api, value.options)
+    if isinstance(value, Partial):
+        return Partial(leaving(it, value.func, frame, state), value.args, value.kwargs)
+    if isinstance(value, Choice):
+        return Choice(
+            tuple([(leaving(it, option, frame, state), guards) for option, guards in value.options])
+        )
+    return value
+
+
+def _always(exits: list[State]) -> frozenset[Sym]:
+    """The places that are spent in every one of these states, whatever they assume."""
+    spent = [
+        {
+            Sym(root, path)
+            for root, entries in state.spent.items()
+            if root.kind != "local"
+            for path, use in entries
+            if _dominated(use, state)
+        }
+        for state in exits
+    ]
+    return frozenset(set.intersection(*spent)) if spent else frozenset()
+
+
+def _dominated(use: Use, state: State) -> bool:
+    return all(
+        condition in state.path and state.path[condition] == outcome
+        for condition, outcome in use.guards.items()
+    )

@@ -1,0 +1,204 @@
+"""Types of abstract values: by origin, by class and field, by annotation."""
+
+from __future__ import annotations
+
+import builtins
+from typing import TYPE_CHECKING
+
+from pytest_purestate._check import ir
+from pytest_purestate._check.apis import KEY_ANNOTATIONS, find
+from pytest_purestate._check.apis.classes import annotation_kind
+from pytest_purestate._check.flow.values import (
+    NOTHING,
+    UNKNOWN,
+    Choice,
+    ClassValue,
+    Const,
+    Ext,
+    Func,
+    Linear,
+    Part,
+    Range,
+    Step,
+    Sym,
+    Tup,
+    Type,
+    Value,
+    leaves,
+)
+
+if TYPE_CHECKING:
+    from pytest_purestate._check.flow.frame import Frame
+    from pytest_purestate._check.flow.interpret import Interpreter
+
+__all__ = [
+    "BUILTINS",
+    "STATIC",
+    "annotation_type",
+    "element_type",
+    "is_static",
+    "part_type",
+    "static_value",
+    "typeof",
+]
+
+BUILTINS = frozenset(dir(builtins))
+STATIC = Type("static")
+"""Shapes, dtypes, treedefs: Python values at trace time."""
+
+_STATIC_ATTRIBUTES = frozenset(("shape", "ndim", "dtype", "size", "aval", "sharding"))
+_LIBRARY_OBJECTS = frozenset(("module", "dist", "transform", "stream", "transformed", "kernel"))
+
+
+def typeof(it: Interpreter, value: Value | None) -> Type:
+    if isinstance(value, Sym):
+        if not value.path:
+            return value.root.type
+        known = it.types.get(value)
+        if known is None:
+            known = value.root.type
+            for step in value.path:
+                known = element_type(it, known, step)
+            it.types[value] = known
+        return known
+    if isinstance(value, Part):
+        return typeof(it, value.base)
+    if isinstance(value, Const):
+        kind = (
+            "str"
+            if isinstance(value.value, str)
+            else "number"
+            if isinstance(value.value, int | float)
+            else ""
+        )
+        return Type(kind)
+    if isinstance(value, Linear):
+        return Type("number")
+    if isinstance(value, Tup):
+        return Type("tuple")
+    if isinstance(value, Choice):
+        found = [typeof(it, option) for option, _ in value.options if option != NOTHING]
+        if found and all(item == found[0] for item in found):
+            return found[0]
+    return UNKNOWN
+
+
+def is_static(it: Interpreter, value: Value) -> bool:
+    """Whether a value is a Python value at trace time: shapes, dtypes, literals and what is made of them."""
+    if isinstance(value, Const | Func | Ext | ClassValue):
+        return True
+    if isinstance(value, Tup):
+        return all(is_static(it, item) for item in value.items)
+    if isinstance(value, Linear):
+        return is_static(it, value.base)
+    if isinstance(value, Sym):
+        kind = typeof(it, value).kind
+        if kind in ("static", "number", "str"):
+            return True
+        if kind in ("list", "tuple", "dict", "set") and value.root.kind == "local":
+            held = [
+                leaf
+                for place, item in it.state.heap.items()
+                if place.root is value.root and place.path[-1][0] == "["
+                for leaf in leaves(item)
+                if not (isinstance(leaf, Sym) and leaf.root is value.root)  # never stored on that path
+            ]
+            return bool(held) and all(is_static(it, item) for item in held)
+    return False
+
+
+def element_type(it: Interpreter, type_: Type, step: Step) -> Type:
+    """The type of an attribute or element of a value of this type."""
+    kind, name = step
+    if type_.kind == "keys":
+        return type_ if isinstance(name, Range) or kind == "." else Type("key", certain=type_.certain)
+    if kind == ".":
+        if name in _STATIC_ATTRIBUTES:
+            return STATIC
+        if type_.cls is not None:
+            field = type_.cls.fields().get(str(name))
+            if field is not None:
+                return field.type
+        if type_.kind == "array" and name == "at":
+            return Type("at", certain=type_.certain)
+        if type_.kind == "state" and name not in ("step", "tx", "apply_fn"):
+            return Type("state")
+        if name in ("T", "mT", "real", "imag") and type_.kind == "array":
+            return type_
+        if type_.kind == "instance" and name in ("params", "opt_state", "batch_stats"):
+            return Type("state")
+    elif type_.kind in ("array", "state", "numpy", "static"):
+        return type_
+    elif type_.kind == "at":
+        return Type("at[]", certain=type_.certain)
+    return UNKNOWN
+
+
+def annotation_type(it: Interpreter, node: ir.Expr | None) -> Type:
+    """What an annotation promises. Nothing is spent or recorded by reading it."""
+    if node is None:
+        return UNKNOWN
+    if isinstance(node, ir.Binary) and node.op == "|":
+        left = annotation_type(it, node.left)
+        return left if left is not UNKNOWN else annotation_type(it, node.right)
+    if isinstance(node, ir.GetItem):
+        base = static_value(it, node.base)
+        if isinstance(base, Ext):
+            last = base.name.rpartition(".")[2]
+            if last in ("Optional", "Annotated", "Final", "ClassVar", "Required"):
+                inner = node.index
+                if isinstance(inner, ir.Sequence) and inner.items:
+                    inner = inner.items[0]
+                return annotation_type(it, inner)
+            if last in ("Key", "PRNGKeyArray"):
+                return Type("key", certain=False)
+            if base.name.startswith("jaxtyping."):
+                return Type("array", certain=False)
+        return annotation_type(it, node.base)
+    value = static_value(it, node)
+    if isinstance(value, ClassValue):
+        return Type("instance", value.info)
+    if isinstance(value, Ext):
+        name = value.name
+        last = name.rpartition(".")[2]
+        if last in KEY_ANNOTATIONS:
+            kind = "stream" if last == "PRNGSequence" else "key"
+            return Type(kind, certain=False)
+        known = annotation_kind(name)
+        if known is not None:
+            return Type(known, name=name, certain=False)
+        signature = find(name)
+        if signature is not None and signature.returns[0] in _LIBRARY_OBJECTS and last[:1].isupper():
+            return Type(signature.returns[0], name=name, certain=False)
+        return Type("instance", name=name) if last[:1].isupper() else UNKNOWN
+    if isinstance(node, ir.Name) and node.id in KEY_ANNOTATIONS:
+        return Type("key", certain=False)
+    return UNKNOWN
+
+
+def static_value(it: Interpreter, node: ir.Expr) -> Value | None:
+    """A name or dotted name as a value, without recording that it was read."""
+    if isinstance(node, ir.Name):
+        frame: Frame | None = it.frame
+        while frame is not None:
+            value = (frame.state or frame.last).env.get(node.id)
+            if value is not None:
+                return it.resolved(value)
+            frame = frame.parent
+        value = (it.module_frame.state or it.module_frame.last).env.get(node.id)
+        if value is not None:
+            return it.resolved(value)
+        return Ext(f"builtins.{node.id}") if node.id in BUILTINS else None
+    if isinstance(node, ir.GetAttr):
+        base = static_value(it, node.base)
+        if isinstance(base, Ext):
+            return it.resolved(Ext(f"{base.name}.{node.name}"))
+        if isinstance(base, ClassValue):
+            return base.info.find(node.name)
+    return None
+
+
+def part_type(it: Interpreter, value: Value, step: Step) -> Type:
+    if isinstance(value, Part):
+        return element_type(it, typeof(it, value.base), step)
+    return UNKNOWN
