@@ -62,6 +62,7 @@ _BACKTRACKING = re.compile(rb"^[ \t\f]*(?:case|del)\b|[:;][ \t\f]*del\b", re.MUL
 
 _OPEN_CLOSE = bytes(ord("(") if c in b"([{" else ord(")") for c in range(256))
 _NOT_BRACKETS = bytes(c for c in range(256) if c not in b"()[]{}")
+_AFTER_NAME = frozenset(b"= . , : ; ) += -= |= &= == != in is and or".split())
 _COMPARISONS = (b"==", b"!=", b"<=", b">=")
 
 
@@ -112,7 +113,7 @@ class _Meter:
         self._elifs: list[tuple[int, int]] = []  # (indentation, elifs so far) of the open statements
 
     def measure(self) -> Problem | None:
-        at_start, limit = True, MAX_NESTING
+        at_start, after_case, limit = True, False, MAX_NESTING
         for token in lex(self._data):
             kind, word = token.kind, self._data[token.start : token.end]
             if kind is Kind.NEWLINE:
@@ -124,8 +125,9 @@ class _Meter:
             if at_start:
                 if self._count_elif(token, word) > MAX_ELIF:
                     return Problem(f"more than {MAX_ELIF} `elif` in one statement", token.start)
-                at_start = False
-                limit = MAX_BACKTRACKING if word == b"case" else MAX_NESTING
+                at_start, after_case = False, word == b"case"
+            elif after_case:  # `case` is a name too: then an operator follows
+                limit, after_case = MAX_NESTING if word in _AFTER_NAME else MAX_BACKTRACKING, False
             if word == b"del" and kind is Kind.WORD:
                 limit = MAX_BACKTRACKING
             self._step(kind, word)

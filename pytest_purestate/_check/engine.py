@@ -12,7 +12,7 @@ import functools
 import stat
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +40,8 @@ DEADLINE = 30.0
 """Seconds a file may take; ordinary files take milliseconds."""
 
 RECURSION_LIMIT = 20_000
+
+Analysis = Callable[[Source, Project, Sequence[Rule]], tuple[Finding, ...]]
 
 
 class Status(enum.Enum):
@@ -105,7 +107,7 @@ def check_source(
         ConfigError: the configuration names an unknown rule.
     """
     source = Source.from_text(source, path) if isinstance(source, str) else source
-    checker = Checker((), overrides or Overrides(), prefilter=False)
+    checker = Checker(analyse, (), overrides or Overrides(), prefilter=False)
     with _deep_recursion():
         return list(checker.check(source, config or Config(Path.cwd())).findings)
 
@@ -148,11 +150,10 @@ def check_targets(
     """Check files that `discover` found."""
     for config in {id(target.config): target.config for target in targets}.values():
         chosen_rules(config, overrides)  # a wrong selector must end the run before it starts
-    start = functools.partial(_start, tuple(targets), overrides, prefilter)
+    start = functools.partial(Checker, analyse, tuple(targets), overrides, prefilter)
     if jobs == 0:
-        with _deep_recursion():
-            check = Checker(tuple(targets), overrides, prefilter)
-            return Run(tuple(check(index) for index in range(len(targets))))
+        check = start()
+        return Run(tuple(check(index) for index in range(len(targets))))
     outcomes = pool.run(start, len(targets), jobs or pool.available_cpus(), deadline)
     return Run(
         tuple(
@@ -184,7 +185,10 @@ def chosen_rules(config: Config, overrides: Overrides) -> tuple[Rule, ...]:
 class Checker:
     """Checks targets one by one in one process; what imported files look like is read once."""
 
-    def __init__(self, targets: Sequence[Target], overrides: Overrides, prefilter: bool) -> None:
+    def __init__(
+        self, analysis: Analysis, targets: Sequence[Target], overrides: Overrides, prefilter: bool
+    ) -> None:
+        self._analyse = analysis
         self._targets = targets
         self._overrides = overrides
         self._prefilter = prefilter
@@ -197,7 +201,8 @@ class Checker:
         """Check one target. Never raises for what a file may hold."""
         target = self._targets[index]
         try:
-            return self._check_target(target)
+            with _deep_recursion():
+                return self._check_target(target)
         except Exception as error:
             finding = _own(
                 "PS004", target.path, f"internal error: {_summary(error)}", "please report it with this file"
@@ -232,7 +237,7 @@ class Checker:
             finding = _own("PS004", source.path, f"not parsed: {problem.message}", offset=problem.offset)
             return self._result(target, [finding], config)
         try:
-            findings = analyse(source, self._project, self._chosen(config))
+            findings = self._analyse(source, self._project, self._chosen(config))
         except SyntaxProblem as error:
             finding = _syntax_error(source, error)
             return self._result(target, [finding], config)
@@ -266,11 +271,6 @@ class Checker:
                 source = Source.from_bytes(_raw(target), target.path, file)
                 self._sources[file] = None if bounds.problem(source.data) else source
         return self._sources[file]
-
-
-def _start(targets: tuple[Target, ...], overrides: Overrides, prefilter: bool) -> Checker:
-    sys.setrecursionlimit(RECURSION_LIMIT)
-    return Checker(targets, overrides, prefilter)
 
 
 @contextlib.contextmanager

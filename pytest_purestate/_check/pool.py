@@ -9,6 +9,7 @@ Results come back in task order, whatever the order of completion.
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import multiprocessing
 import os
 import signal
@@ -28,6 +29,7 @@ __all__ = ["Lost", "available_cpus", "run"]
 
 T = TypeVar("T")
 
+STARTUP = 60.0  # seconds that a worker may take to start before its deadline counts
 AHEAD = 2  # tasks in a worker's queue: it never waits for us, and few are sent again when it dies
 STACK = 256 * 1024 * 1024  # address space, not memory; deep trees recurse natively
 
@@ -60,7 +62,7 @@ def run(start: Callable[[], Callable[[int], T]], count: int, jobs: int, deadline
         while left:
             for worker in workers:
                 worker.feed(waiting)
-            ends = [time.monotonic() + deadline, *(w.since + deadline for w in workers if w.queue)]
+            ends = [time.monotonic() + deadline, *(w.end_of(deadline) for w in workers if w.queue)]
             wait(
                 [w.link for w in workers] + [w.sentinel for w in workers],
                 max(0.0, min(ends) - time.monotonic()),
@@ -69,7 +71,7 @@ def run(start: Callable[[], Callable[[int], T]], count: int, jobs: int, deadline
                 for index, result in worker.collect():
                     results[index] = result
                     left -= 1
-                late = bool(worker.queue) and time.monotonic() - worker.since > deadline
+                late = bool(worker.queue) and time.monotonic() > worker.end_of(deadline)
                 if late or not worker.alive:
                     reason = worker.end()
                     if worker.queue:
@@ -90,8 +92,9 @@ class _Worker(Generic[T]):
         context = _context()
         self.link, theirs = context.Pipe()
         self.queue: deque[int] = deque()
-        self.since = time.monotonic()
         self.alive = True
+        self._ready = False
+        self._since = time.monotonic()
         self._process = context.Process(target=_main, args=(theirs, start), daemon=True)
         self._process.start()
         self.sentinel: int = self._process.sentinel
@@ -100,10 +103,14 @@ class _Worker(Generic[T]):
     def feed(self, waiting: deque[int]) -> None:
         while waiting and len(self.queue) < AHEAD:
             if not self.queue:
-                self.since = time.monotonic()
+                self._since = time.monotonic()
             self.queue.append(waiting.popleft())
             with contextlib.suppress(OSError):  # it just died; collect() will see that
                 self.link.send(self.queue[-1])
+
+    def end_of(self, deadline: float) -> float:
+        """When the task at the head of the queue is late."""
+        return self._since + (deadline if self._ready else max(deadline, STARTUP))
 
     def collect(self) -> list[tuple[int, T]]:
         """The answers that have arrived. Notices the end of the worker, after its last answer."""
@@ -111,9 +118,13 @@ class _Worker(Generic[T]):
         dead = not self._process.is_alive()
         try:
             while self.link.poll():
-                answers.append(self.link.recv())
-                self.queue.remove(answers[-1][0])
-                self.since = time.monotonic()
+                answer: tuple[int, T] | None = self.link.recv()
+                if answer is None:
+                    self._ready = True
+                else:
+                    answers.append(answer)
+                    self.queue.remove(answer[0])
+                self._since = time.monotonic()
         except (EOFError, OSError):
             dead = True
         self.alive = not dead
@@ -150,6 +161,7 @@ def _context() -> SpawnContext | ForkContext:
 
 
 def _main(link: Connection, start: Callable[[], Callable[[int], T]]) -> None:
+    faulthandler.disable()  # a crash becomes a finding; a dump of our own frames helps nobody
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
     try:
         threading.stack_size(STACK)
@@ -164,6 +176,7 @@ def _main(link: Connection, start: Callable[[], Callable[[int], T]]) -> None:
 def _serve(link: Connection, start: Callable[[], Callable[[int], T]]) -> None:
     work = start()
     try:
+        link.send(None)
         while (index := link.recv()) is not None:
             link.send((index, work(index)))
     except (EOFError, BrokenPipeError):
