@@ -63,9 +63,7 @@ def test_stream_does_not_depend_on_how_bits_are_partitioned() -> None:
 def test_streams_do_not_depend_on_each_other() -> None:
     one, other = KeyStream(0, "p"), KeyStream(0, "p")
     mixed = [one("a"), one("b"), one("a"), one(), one("b")]
-    assert [other("a"), other("a"), other("b"), other("b"), other()] == [
-        mixed[i] for i in (0, 2, 1, 4, 3)
-    ]
+    assert [other("a"), other("a"), other("b"), other("b"), other()] == [mixed[i] for i in (0, 2, 1, 4, 3)]
 
 
 def test_joined_names_do_not_collide() -> None:
@@ -213,7 +211,11 @@ def test_stream_can_be_copied_and_pickled() -> None:
         (lambda: KeyStream(0).take(-1), ValueError, "the number of keys must not be negative: -1"),
         (lambda: KeyStream(0).take("a"), TypeError, "the number of keys must be an integer, not 'a'"),  # type: ignore[arg-type]
         (lambda: KeyStream(0).rngs(), ValueError, "name at least one stream"),
-        (lambda: KeyStream(0).rngs("a", "a"), ValueError, "the stream 'a' is named twice; each name has one key"),
+        (
+            lambda: KeyStream(0).rngs("a", "a"),
+            ValueError,
+            "the stream 'a' is named twice; each name has one key",
+        ),
     ],
 )
 def test_bad_use_is_refused(make: object, error: type[Exception], message: str) -> None:
