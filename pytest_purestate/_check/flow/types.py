@@ -83,14 +83,16 @@ def typeof(it: Interpreter, value: Value | None) -> Type:
     return UNKNOWN
 
 
-def is_static(it: Interpreter, value: Value) -> bool:
+def is_static(it: Interpreter, value: Value, depth: int = 0) -> bool:
     """Whether a value is a Python value at trace time: shapes, dtypes, literals and what is made of them."""
+    if depth > 8:  # a container may hold itself
+        return False
     if isinstance(value, Const | Func | Ext | ClassValue):
         return True
     if isinstance(value, Tup):
-        return all(is_static(it, item) for item in value.items)
+        return all(is_static(it, item, depth + 1) for item in value.items)
     if isinstance(value, Linear):
-        return is_static(it, value.base)
+        return is_static(it, value.base, depth + 1)
     if isinstance(value, Sym):
         kind = typeof(it, value).kind
         if kind in ("static", "number", "str"):
@@ -103,7 +105,7 @@ def is_static(it: Interpreter, value: Value) -> bool:
                 for leaf in leaves(item)
                 if not (isinstance(leaf, Sym) and leaf.root is value.root)  # never stored on that path
             ]
-            return bool(held) and all(is_static(it, item) for item in held)
+            return bool(held) and all(is_static(it, item, depth + 1) for item in held)
     return False
 
 
