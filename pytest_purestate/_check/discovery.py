@@ -129,7 +129,7 @@ def _walk(top: Path, finder: ConfigFinder, cwd: Path) -> Iterator[Target]:
         for entry in listing:
             # Links to directories are not followed: they lead to loops, or to the same files again.
             is_directory = entry.is_dir(follow_symlinks=False)
-            if not is_directory and (not entry.name.endswith(SUFFIXES) or os.path.isdir(entry.path)):
+            if not is_directory and (not entry.name.endswith(SUFFIXES) or Path(entry.path).is_dir()):
                 continue
             if any(each.match(entry.path, entry.name) for each in excludes):
                 continue

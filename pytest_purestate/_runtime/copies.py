@@ -16,7 +16,13 @@ import jax
 import numpy as np
 
 from pytest_purestate._runtime import _compat
-from pytest_purestate._runtime.describe import attributes, is_closed, is_frozen, is_function
+from pytest_purestate._runtime.describe import (
+    attributes,
+    is_closed,
+    is_frozen,
+    is_function,
+    registered_parts,
+)
 
 __all__ = ["copy_value"]
 
@@ -136,10 +142,11 @@ class _Copier:
 
     def _registered(self, value: Any, path: str) -> Any:
         """JAX's own containers, such as sparse arrays: by the way they are registered as pytree nodes."""
-        leaves, treedef = jax.tree_util.tree_flatten(value, is_leaf=lambda part: part is not value)
-        if isinstance(value, type) or jax.tree_util.treedef_is_leaf(treedef):
+        parts = registered_parts(value)
+        if not parts:
             return value
-        return jax.tree_util.tree_unflatten(treedef, [self.copy(leaf, path) for leaf in leaves])
+        treedef = jax.tree_util.tree_structure(value, is_leaf=lambda part: part is not value)
+        return jax.tree_util.tree_unflatten(treedef, [self.copy(part, path + label) for label, part in parts])
 
     def _attributes(self, value: Any, held: dict[str, Any], made: Any, path: str) -> bool:
         """Give the copy its attributes; whether any of them had to be copied."""

@@ -35,6 +35,7 @@ __all__ = [
     "is_closed",
     "is_frozen",
     "is_function",
+    "registered_parts",
     "type_name",
 ]
 
@@ -45,7 +46,7 @@ _LIBRARIES = frozenset({"jax", "jaxlib", "flax", "optax", "chex", "numpy"})
 """Besides the standard library, packages whose functions are no suspects for hidden state."""
 _CLOSED = frozenset({"jax", "jaxlib", "numpy"})
 """Besides the standard library, packages whose objects keep caches and handles in their attributes."""
-_OPEN = (types.SimpleNamespace, argparse.Namespace)
+_OPEN = (argparse.Namespace, collections.UserDict, collections.UserList, collections.ChainMap)
 """The exceptions: their attributes are the user's."""
 _WRAPPERS = frozenset({"jax", "jaxlib", "functools"})
 """Where callable objects come from that stand for a function: ``jit``, ``custom_vjp``, ``lru_cache``."""
@@ -202,9 +203,8 @@ def _function(value: Any, policy: Policy) -> Shape:
 
 def _object(value: Any) -> Shape:
     if is_closed(value):
-        if _root(type(value)) in {"jax", "jaxlib"} and (parts := _registered(value)):
-            return Shape(mutable=True, children=parts)
-        return _closed(value)
+        parts = registered_parts(value)
+        return Shape(mutable=True, children=parts) if parts else _closed(value)
     if _compat.is_linen_module(value):
         # The fields are the model. The rest is what Flax remembers of it, and changes when it is looked at.
         fields = [f.name for f in dataclasses.fields(value) if f.name not in ("parent", "name")]
@@ -220,7 +220,7 @@ def is_closed(value: object) -> bool:
     """Whether the value is a class, a module, or an object of a library that is not looked into."""
     kind = type(value)
     return isinstance(value, type | types.ModuleType) or (
-        _root(kind) in _CLOSED and not isinstance(value, _OPEN)
+        _is_of(_root(kind), _CLOSED) and not isinstance(value, _OPEN)
     )
 
 
@@ -239,8 +239,10 @@ def _closed(value: Any) -> Shape:
     return Shape(Opaque(repr(value) if by_value else type_name(value), by_value))
 
 
-def _registered(value: object) -> list[tuple[str, object]]:
-    """What JAX sees in a value of a class registered as a pytree node; nothing for a leaf."""
+def registered_parts(value: object) -> list[tuple[str, Any]]:
+    """What JAX sees in an object of its own that is a pytree node, such as a sparse array."""
+    if isinstance(value, type) or _root(type(value)) not in {"jax", "jaxlib"}:
+        return []
     parts = jax.tree_util.tree_flatten_with_path(value, is_leaf=lambda part: part is not value)[0]
     # Many classes do not name their children; where one is held in an attribute, that is its name.
     names = {id(item): f".{name}" for name, item in (attributes(value) or {}).items()}
@@ -293,8 +295,9 @@ def _is_of(package: str, packages: frozenset[str]) -> bool:
 
 @functools.cache
 def _is_standard(package: str) -> bool:
-    # By place, not by name alone: a project may have a `trace.py` or a `code.py` of its own.
-    if package not in sys.stdlib_module_names:
+    # By place, not by name alone: a project may have a `trace.py` or a `code.py` of its own. And a class that is
+    # made at run time, by `make_dataclass` before Python 3.12, says that it is from `types`.
+    if package not in sys.stdlib_module_names or package == "types":
         return False
     file = getattr(sys.modules.get(package), "__file__", None)
     return file is None or Path(file).is_relative_to(Path(os.__file__).parent)

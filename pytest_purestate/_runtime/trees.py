@@ -123,8 +123,8 @@ class _Comparison:
     def _same_content(self, one: Node, other: Node) -> bool:
         a, b = one.content, other.content
         if isinstance(a, Opaque) and isinstance(b, Opaque):
-            if one.value is None or other.value is None:
-                return a.token == b.token  # one of them comes from another process
+            if one.value is other.value or one.value is None or other.value is None:
+                return a.token == b.token  # one object at two moments, or one of another process
             if a.by_value and b.by_value:
                 return _equal(one.value, other.value)
             # Two results can hold two functions of one name, made anew by each call.

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from pytest_purestate._check import engine
 from pytest_purestate._check.discovery import MissingPathError
 from pytest_purestate._check.engine import Run, Status, check_paths, check_source
 from pytest_purestate._check.source import UnreadableSourceError

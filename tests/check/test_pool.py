@@ -93,5 +93,5 @@ def test_interruption_ends_the_workers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_workers_without_fork(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool.multiprocessing, "get_all_start_methods", lambda: ["spawn"])
+    monkeypatch.setattr("multiprocessing.get_all_start_methods", lambda: ["spawn"])
     assert pool.run(start_that_exits, 1, 1, 60) == [Lost(False, "exit status 3")]

@@ -3,16 +3,22 @@ import hashlib
 import itertools
 import pickle
 import struct
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 
 import flax.linen as nn
 import jax
+import jax.experimental
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
 
 from pytest_purestate import Draw, KeyStream
+
+# Public under this name since JAX 0.8.
+enable_x64 = getattr(jax, "enable_x64", None) or jax.experimental.enable_x64  # type: ignore[attr-defined,unused-ignore]
 
 
 def words(key: jax.Array) -> list[int]:
@@ -49,7 +55,7 @@ def test_recipe_is_the_documented_one() -> None:
 def test_stream_does_not_depend_on_the_width_of_integers() -> None:
     for seed in (0, 2**31, 2**32 - 1):
         narrow = KeyStream(seed, "p")("s")
-        with jax.enable_x64(True) if hasattr(jax, "enable_x64") else jax.experimental.enable_x64():
+        with enable_x64(True):
             assert words(KeyStream(seed, "p")("s")) == words(narrow)
 
 

@@ -44,7 +44,7 @@ class Slotted:
 @flax.struct.dataclass
 class Struct:
     params: Any
-    name: str = flax.struct.field(pytree_node=False, default="a")
+    name: str = flax.struct.field(pytree_node=False, default="a")  # type: ignore[no-untyped-call]
 
 
 class Color(enum.Enum):
@@ -102,7 +102,7 @@ EQUAL: list[Any] = [
     jax.random.key(0, impl="rbg"),
     Struct({"w": jnp.ones(2)}),
     freeze({"a": {"b": 1}}),
-    jax.tree_util.Partial(jnp.add, jnp.ones(2)),
+    jax.tree_util.Partial(jnp.add, jnp.ones(2)),  # type: ignore[no-untyped-call]
     jnp.float32,
     jax.devices()[0],
     len,

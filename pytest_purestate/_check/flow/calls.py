@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 __all__ = ["Args", "bind_method", "call", "call_value", "decorate", "statement_call"]
 
 _unique = itertools.count(1)
+_WORK = 30_000  # facts replayed in one module before calls count as unknown: a bound for tangled recursion
 _REPLAY = re.compile(r"assert|allclose|array_equal|isclose|equal$|chex\.")
 _CLASS_NAME = re.compile(r"_*[A-Z][a-z0-9]+\w*$")  # of a class we cannot see: it may only store the key
 _CALLABLE = (Func, Wrapped, Partial, Bound, ClassValue, Ext)
@@ -266,6 +267,9 @@ def _call_function(it: Interpreter, func: Func, args: Args, ref: int) -> Value:
     if owner is not None and owner is not it:
         it.frame = frame
     if summary is None:
+        return it.fresh(UNKNOWN, ref)
+    it.work += 1 + len(summary.uses) + len(summary.stores) + len(summary.heap) + len(summary.mutations)
+    if it.work > _WORK:
         return it.fresh(UNKNOWN, ref)
     known, refs = _bind(it, summary, func, args)
     for name, place in summary.free.items():

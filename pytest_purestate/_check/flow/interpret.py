@@ -78,6 +78,7 @@ class Interpreter:
         self.recursive: set[ir.Function] = set()
         self.types: dict[Sym, Type] = {}
         self.stars: list[str] = []
+        self.work = 0
 
     # --- driving ---------------------------------------------------------------------------
 

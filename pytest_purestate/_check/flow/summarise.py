@@ -45,7 +45,7 @@ def summary_of(it: Interpreter, func: Func) -> Summary | None:
     outer = it.frame
     try:
         summary = _interpret(it, func)
-        if function in it.recursive:
+        if function in it.recursive and len(it.running) == 1:
             # The second run knows what the first found out about the recursive call.
             it.summaries[function] = summary
             summary = _interpret(it, func)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import TracebackType
 
 import jax
@@ -146,4 +146,9 @@ def _help(problems: tuple[Problem, ...], culprit: object) -> str:
 
 def _is_data(value: object) -> bool:
     """Whether this is what functions take and return, unlike an object with a memory of its own."""
-    return is_array(value) or dataclasses.is_dataclass(value) or not jax.tree_util.all_leaves([value])
+    if is_array(value) or isinstance(value, dict | list | tuple | set | bytearray):
+        return True
+    # JAX warns about iterators among leaves; they are no data in any case.
+    return not isinstance(value, Iterator) and (
+        dataclasses.is_dataclass(value) or not jax.tree_util.all_leaves([value])
+    )
