@@ -6,6 +6,7 @@ import struct
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -18,7 +19,8 @@ from flax import nnx
 from pytest_purestate import Draw, KeyStream
 
 # Public under this name since JAX 0.8.
-enable_x64 = getattr(jax, "enable_x64", None) or jax.experimental.enable_x64  # type: ignore[attr-defined,unused-ignore]
+_home: Any = jax if hasattr(jax, "enable_x64") else jax.experimental
+enable_x64: Callable[[bool], AbstractContextManager[None]] = _home.enable_x64
 
 
 def words(key: jax.Array) -> list[int]:

@@ -415,7 +415,7 @@ def test_guard_against_transfers_is_not_in_the_way() -> None:
 
 def test_error_of_the_block_is_not_masked() -> None:
     state = {"a": 1}
-    with pytest.raises(ZeroDivisionError), assert_unchanged(state):  # noqa: PT012
+    with pytest.raises(ZeroDivisionError), assert_unchanged(state):
         state["a"] = 2
         state["a"] //= 0
 
@@ -424,7 +424,7 @@ def test_trees_are_called_what_the_caller_calls_them() -> None:
     state, batches = Turnstile(), [np.zeros(2), np.zeros(2)]
     i = 1
     watch = assert_unchanged(state._log, batches[i], {"one": state}, named=state)
-    with pytest.raises(PurityError) as caught, watch:  # noqa: PT012
+    with pytest.raises(PurityError) as caught, watch:
         state.push()
         batches[1][0] = 1
     assert [p.path for p in caught.value.problems] == [
@@ -454,7 +454,7 @@ def test_one_value_under_one_name_is_reported_once() -> None:
 
 def test_whole_message_for_data() -> None:
     state = {"dense": {"kernel": jnp.zeros((2, 2)), "bias": jnp.zeros(2)}}
-    with pytest.raises(PurityError) as caught, assert_unchanged(state):  # noqa: PT012
+    with pytest.raises(PurityError) as caught, assert_unchanged(state):
         state["dense"]["kernel"] = state["dense"]["kernel"].at[1, 0].set(0.5)
         del state["dense"]["bias"]
     assert str(caught.value) == (
