@@ -40,7 +40,7 @@ def frame(source: Source, labels: Sequence[tuple[Label, bool]], gutter: int, sty
             marks.setdefault(line, []).append(mark)
     before = 0
     for line in sorted(marks):
-        if before and line > before + 1 and _is_inside(source, labels, line - 1):
+        if before and line > before + 1 and _is_left_out(source, labels, line - 1):
             yield style.gutter("...".rjust(gutter))
         before = line
         text, found = _crop(_expand(source.line(line)), marks[line])
@@ -54,11 +54,12 @@ def last_line(source: Source, labels: Sequence[Label]) -> int:
     return max(source.position(max(label.span.start, label.span.end - 1))[0] for label in labels)
 
 
-def _is_inside(source: Source, labels: Sequence[tuple[Label, bool]], line: int) -> bool:
+def _is_left_out(source: Source, labels: Sequence[tuple[Label, bool]], line: int) -> bool:
+    """Whether a line is one of the middle lines of a tall label."""
     places = [
         (source.position(label.span.start)[0], source.position(label.span.end)[0]) for label, _ in labels
     ]
-    return any(start < line < end for start, end in places)
+    return any(start < line < end and end - start >= TALL for start, end in places)
 
 
 def _marks(source: Source, label: Label, primary: bool) -> Iterator[tuple[int, _Mark]]:
