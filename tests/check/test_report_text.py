@@ -40,7 +40,9 @@ class Files:
         return Label(Span(start, start + len(text.encode())), says, path)
 
 
-def shown(files: Files, primary: Label, *related: Label, help: str = "", message: str = "what happens") -> str:
+def shown(
+    files: Files, primary: Label, *related: Label, help: str = "", message: str = "what happens"
+) -> str:
     return render_finding(Finding("PS103", primary.path, message, primary, related, help), files)
 
 
@@ -238,7 +240,12 @@ def test_places_at_the_end_of_file_and_line() -> None:
     at_end = Label(Span(6, 6), "here", "a.py")
     assert shown(files, at_end).splitlines()[1:] == ["  --> a.py:2:1", "   |", " 2 |", "   | ^ here"]
     line_end = Label(Span(5, 6), "here", "a.py")
-    assert shown(files, line_end).splitlines()[1:] == ["  --> a.py:1:6", "   |", " 1 | x = (", "   |      ^ here"]
+    assert shown(files, line_end).splitlines()[1:] == [
+        "  --> a.py:1:6",
+        "   |",
+        " 1 | x = (",
+        "   |      ^ here",
+    ]
 
 
 def test_a_finding_about_a_whole_file_has_no_frame() -> None:
