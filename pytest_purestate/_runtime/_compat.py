@@ -30,18 +30,23 @@ NNX_INTERNALS = ("_object__", "_pytree__")
 """How the names of the attributes start in which nnx keeps its own books (0.10 and 0.12)."""
 
 
-def _trace_state() -> Callable[[], bool]:
-    try:
-        from jax._src.core import trace_state_clean
-    except ImportError:
-        # Sees jit, scan and the like, where every new array is a tracer; not vmap or grad by themselves.
-        return lambda: not is_tracer(jnp.zeros(()))
-    return trace_state_clean
+_untraced: Callable[[], bool] | None
+try:
+    from jax._src.core import trace_state_clean
+
+    _untraced = trace_state_clean
+except ImportError:
+    _untraced = None
 
 
 def tracing() -> bool:
     """Whether a transformation (``jit``, ``grad``, ``vmap``, ...) is tracing the caller right now."""
-    return not _trace_state()()
+    return not _untraced() if _untraced is not None else _traced_by_jit()
+
+
+def _traced_by_jit() -> bool:
+    # Public, and half of it: sees jit, scan and the like, where every new array is a tracer; not grad or vmap alone.
+    return is_tracer(jnp.zeros(()))
 
 
 def is_tracer(value: object) -> bool:

@@ -88,7 +88,7 @@ def _devices(function: Callable[..., Any], args: tuple[Any, ...], count: int) ->
             with jax.default_device(device):
                 return take_picture(function(*copy_value(args, array=lambda x, path: move(x, path, device))))
 
-        return Again(f"on {device}", run, placement=False)
+        return Again(f"on {device.platform}:{device.id}", run, placement=False)
 
     first = jax.config.jax_default_device or devices[0]  # type: ignore[attr-defined]
     others = [device for device in devices if device != first]
