@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import traceback
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,6 +42,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("purestate: interrupted", file=sys.stderr)
         return INTERRUPTED
+    except Exception as error:
+        # Python would exit with 1, which says "findings".
+        traceback.print_exc()
+        print(
+            f"purestate: internal error, please report it: {type(error).__name__}: {error}", file=sys.stderr
+        )
+        return ERROR
     return status
 
 
@@ -59,7 +67,8 @@ class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         from importlib.metadata import version  # 20 ms that only this option pays
 
-        parser.exit(CLEAN, f"purestate {version('pytest-purestate')}\n")
+        print(f"purestate {version('pytest-purestate')}")
+        parser.exit(CLEAN)
 
 
 def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -51,8 +51,11 @@ class Target:
 
 
 def mentions_jax(raw: bytes) -> bool:
-    """Whether a file can have findings at all: it names JAX or a library of its family somewhere."""
-    return _MENTION.search(raw) is not None
+    """Whether a file can have findings: it names JAX or a library of its family, or it cannot be read.
+
+    Null bytes are a binary file or UTF-16, in which nothing would be recognised: that is for a report.
+    """
+    return _MENTION.search(raw) is not None or b"\0" in raw
 
 
 def display_path(file: Path, cwd: Path) -> str:

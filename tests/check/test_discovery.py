@@ -179,6 +179,7 @@ def test_names_with_spaces_and_odd_bytes() -> None:
         ("import chex, distrax, blackjax, numpyro", True),
         ("def f(key: PRNGKey): ...", True),
         ("import numpy as np\nimport torch", False),
+        ("i\0m\0p\0o\0r\0t\0", True),
         ("", False),
     ],
 )

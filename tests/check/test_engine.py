@@ -52,7 +52,7 @@ def test_every_file_is_accounted_for(jobs: int) -> None:
     assert outline(check_paths([Path()], jobs=jobs)) == [
         ("a.py", "checked", "PS101 found x"),
         ("b.py", "skipped", ""),
-        ("binary.py", "skipped", ""),
+        ("binary.py", "failed", "PS003 cannot be read: line 2 is not utf-8: unexpected byte 0x80"),
         ("bom.py", "checked", "PS101 found x"),
         ("boom.py", "failed", f"PS004 internal error: KeyError: 'a\\nb' (check/marked.py:{boom_line()})"),
         ("broken.py", "failed", "PS001 cannot be parsed: expected an expression"),

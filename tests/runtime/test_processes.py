@@ -76,7 +76,7 @@ def test_order_of_a_set_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
         ("a".join, "`str.join` is none: it does not say which module it is from"),
         (functools.partial(lambda x: x), "`<lambda>` is none: `test_processes` has no name for it"),
         (
-            functools.partial(importable.kinds, names=lambda: 0),
+            functools.partial(max, key=lambda x: x),
             "what the partial binds cannot be sent to a fresh process",
         ),
     ],
