@@ -16,6 +16,7 @@ def start(crash: frozenset[int], hang: frozenset[int]) -> Callable[[int], int]:
     def work(index: int) -> int:
         if index in crash:
             os.kill(os.getpid(), signal.SIGKILL if index % 2 else signal.SIGSEGV)
+            time.sleep(600)  # the signal may reach another thread first
         if index in hang:
             time.sleep(600)
         time.sleep(0.01 * (index % 3))

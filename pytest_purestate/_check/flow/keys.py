@@ -406,8 +406,10 @@ def _find_stale(it: Interpreter, frame: Frame) -> None:
     if function is None or function.name in _ONCE or not function.params or not frame.returns:
         return
     own = function.params[0].name if function.owner is not None else ""
+    after = frame.state
     for value, state in frame.returns:
-        held = {leaf.root for leaf in _returned_objects(value)}
+        frame.state = state  # what a place holds is asked of the path that returns it
+        handed_back = list(_returned_objects(value))
         for root, entries in state.spent.items():
             if root.kind != "param" or root.owner is not function:
                 continue
@@ -424,7 +426,7 @@ def _find_stale(it: Interpreter, frame: Frame) -> None:
                     if not _kept_by_class(it, function, path) or use.callback:
                         continue
                     how = "self"
-                elif root in held:
+                elif any(it.read(Sym(held.root, path)) == place for held in handed_back):
                     how = "returned"
                 else:
                     continue
@@ -433,10 +435,11 @@ def _find_stale(it: Interpreter, frame: Frame) -> None:
                 frame.facts.stale.setdefault(
                     use.ref, Stale(use, place, how, Confidence.MEDIUM if use.maybe else Confidence.HIGH)
                 )
+    frame.state = after
 
 
 def _returned_objects(value: Value) -> Iterator[Sym]:
-    """The objects a result hands back whole, shallow copies counted as what they copy."""
+    """The objects a result hands back whole."""
     stack = [value]
     while stack:
         top = stack.pop()

@@ -44,7 +44,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pytest_purestate._check import ir
-from pytest_purestate._check.flow.edits import MUTATORS
 from pytest_purestate._check.flow.facts import Effect, FunctionFacts, ModuleFacts, Mutation, Trace
 from pytest_purestate._check.model import Confidence, Finding, Label, Rule, Severity
 from pytest_purestate._check.rules._reuse import scope_of
@@ -121,7 +120,7 @@ def _of_edit(
         mutation.place.path[:1] and mutation.how == "setattr"
     ):
         return None
-    if mutation.how not in MUTATORS and mutation.how not in ("setitem", "delitem"):
+    if mutation.how in ("setattr", "augmented"):
         return None
     if mutation.how == "update" and mutation.type.kind not in ("dict", "set"):
         return None

@@ -1,0 +1,149 @@
+"""Imports point one way: who may import whom, checked on the source of every module."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import pytest_purestate
+
+PACKAGE = Path(pytest_purestate.__file__).parent
+NAME = PACKAGE.name
+
+MODEL = ("_check.model", "_check.source", "config")
+FLOW = ("_check.ir", "_check.apis", "_check.model")
+CORE = ("_check", "config")
+
+# A layer is named by the longest prefix of a module's name. What it may import, beside the standard library:
+# modules of the package by prefix, and other distributions.
+ALLOWED: dict[str, tuple[str, ...]] = {
+    "": ("_check.engine", "_check.source", "_check.model", "_runtime", "config"),
+    "__main__": ("cli",),
+    "config": (),
+    "cli": (*CORE,),
+    "plugin": ("config", "_items", "_check.engine", "_check.model", "_runtime", "pytest"),
+    "_items": ("config", *CORE, "pytest", "_pytest"),
+    "_check": (),
+    "_check.model": (),
+    "_check.source": (),
+    "_check.lexer": (),
+    "_check.bounds": ("_check.lexer",),
+    "_check.pool": (),
+    "_check.ir": ("_check.model",),
+    "_check.resolve": ("_check.source", "_check.ir", "_check.model"),
+    "_check.lower": ("_check.resolve", "_check.source", "_check.ir", "_check.model", "libcst"),
+    "_check.apis": ("_check.apis",),
+    "_check.flow": ("_check.flow", *FLOW),
+    "_check.rules": (
+        *("_check.flow.facts", "_check.flow.values", "_check.flow.classes", "_check.ir", "_check.model"),
+        "_check.rules._reuse",  # what the rules share; a rule never imports another
+    ),
+    "_check.registry": ("_check.rules", "_check.model"),
+    "_check.docs": ("_check.registry", "_check.model"),
+    "_check.discovery": ("_check.source", "config", "pathspec"),
+    "_check.suppress": ("_check.model", "_check.source", "_check.registry", "_check.lexer"),
+    "_check.fixer": ("_check.model", "_check.source"),
+    "_check.report": ("_check.report", *MODEL, "_check.discovery"),
+    "_check.analysis": ("_check.flow", "_check.lower", "_check.resolve", "_check.source", "_check.model"),
+    "_check.engine": CORE,
+    "_check.batch": CORE,
+    "_runtime": ("_runtime", "jax", "jaxlib", "flax", "optax", "chex", "numpy"),
+    "_runtime.failures": (),
+}
+
+
+def module_name(file: Path) -> str:
+    parts = file.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def inside(name: str, prefix: str) -> bool:
+    return name == prefix or name.startswith(prefix + ".")
+
+
+def layer_of(name: str) -> str:
+    return max((layer for layer in ALLOWED if inside(name, layer) or not layer), key=len)
+
+
+def imports(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    """Every module that is imported, at any depth, but for what only a type checker sees."""
+    todo: list[ast.AST] = [tree]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            todo.extend(node.orelse)
+            continue
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, "imports are absolute here"
+            assert node.module is not None
+            if (PACKAGE.parent / Path(*node.module.split("."))).is_dir():
+                yield from ((f"{node.module}.{alias.name}", node.lineno) for alias in node.names)
+            else:
+                yield node.module, node.lineno
+        todo.extend(ast.iter_child_nodes(node))
+
+
+def problems(name: str, source: str) -> list[str]:
+    """The imports of a module that its layer may not make."""
+    allowed = ALLOWED[layer_of(name)]
+    found = []
+    for target, line in imports(ast.parse(source)):
+        own = target.removeprefix(NAME + ".")
+        if own == target and (target.split(".")[0] in sys.stdlib_module_names or target == NAME):
+            continue
+        if not any(inside(own, prefix) for prefix in allowed):
+            found.append(f"{name}:{line} imports {own}")
+    return found
+
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("file", FILES, ids=[module_name(file) or "__init__" for file in FILES])
+def test_a_module_imports_only_what_its_layer_may(file: Path) -> None:
+    assert problems(module_name(file), file.read_text(encoding="utf-8")) == []
+
+
+def test_every_layer_has_modules() -> None:
+    used = {layer_of(module_name(file)) for file in FILES}
+    assert sorted(set(ALLOWED) - used) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "problem"),
+    [
+        ("_check.rules.key_reuse", "import libcst", "_check.rules.key_reuse:1 imports libcst"),
+        (
+            "_check.rules.key_reuse",
+            "from pytest_purestate._check.rules.parent_key_reuse import RULE",
+            "_check.rules.key_reuse:1 imports _check.rules.parent_key_reuse",
+        ),
+        (
+            "_check.flow.calls",
+            "def f():\n    from pytest_purestate._check.lower import lower",
+            "_check.flow.calls:2 imports _check.lower",
+        ),
+        ("_check.engine", "import jax", "_check.engine:1 imports jax"),
+        ("_check.engine", "import pytest", "_check.engine:1 imports pytest"),
+        (
+            "_runtime.keys",
+            "from pytest_purestate._check import engine",
+            "_runtime.keys:1 imports _check.engine",
+        ),
+        ("_runtime.trees", "import libcst", "_runtime.trees:1 imports libcst"),
+        ("config", "import pathspec", "config:1 imports pathspec"),
+    ],
+)
+def test_a_wrong_import_would_be_seen(name: str, source: str, problem: str) -> None:
+    assert problems(name, source) == [problem]
+
+
+def test_what_only_a_type_checker_sees_does_not_count() -> None:
+    source = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import libcst\nelse:\n    import jax\n"
+    assert problems("_check.model", source) == ["_check.model:5 imports jax"]
