@@ -3,7 +3,7 @@
 Runs each command several times, in turns, so that a slow minute of the machine meets all of them, and prints
 user plus system CPU time of the child processes. The minimum is the figure to compare: noise only adds.
 
-    python benchmarks/startup.py [--runs 20]
+    python -m benchmarks.startup [--runs 20]
 """
 
 import argparse
