@@ -1,4 +1,6 @@
-"""Pair 9: more fields in a TrainState. `purestate` reports the assignments of the object as PS203."""
+"""Pair 9: more fields in a TrainState. `purestate` reports the assignments of the object as PS203, and its
+key that never advances as PS109.
+"""
 
 import dataclasses
 from collections.abc import Callable

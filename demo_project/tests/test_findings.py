@@ -17,7 +17,7 @@ PAIRS = {
     "replaced_state": ["PS209"],
     "frozen_state": ["PS202", "PS203"],
     "linear_regression": ["PS104"],
-    "extended_state": ["PS203", "PS203"],
+    "extended_state": ["PS109", "PS203", "PS203"],
 }
 
 

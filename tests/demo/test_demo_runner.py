@@ -39,7 +39,7 @@ def test_as_planted(demo: Path) -> None:
     status, output = run(demo)
     picture = demo / "out" / "training_curve.png"
     assert status == 0, output
-    assert "exactly the 6 planted violations were found" in output
+    assert "exactly the 7 planted violations were found" in output
     assert f"curve:    {picture.resolve()}" in output
     assert picture.read_bytes().startswith(b"\x89PNG")
 

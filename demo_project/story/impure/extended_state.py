@@ -73,8 +73,8 @@ def train_step(state: DropoutTrainState, batch: Batch) -> tuple[jax.Array, Dropo
 def train_step_with_one_mask(state: DropoutTrainState, batch: Batch) -> tuple[jax.Array, DropoutTrainState]:
     """Take a step that draws its dropout mask from `state.dropout_key` and never advances it.
 
-    It runs, and no rule of one function alone can blame it. A test can: two steps drop the same
-    units.
+    It runs, and the loss falls. But the key that comes out is the key that went in, so every step
+    drops the same units.
     """
     x, y = batch
 
@@ -85,5 +85,5 @@ def train_step_with_one_mask(state: DropoutTrainState, batch: Batch) -> tuple[ja
         )
         return optax.l2_loss(y_hat, y).mean(), updated["batch_stats"]
 
-    (loss, batch_stats), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
+    (loss, batch_stats), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)  # planted: PS109
     return loss, state.apply_gradients(grads=grads, batch_stats=batch_stats)
