@@ -19,6 +19,15 @@ if TYPE_CHECKING:
 __all__ = ["NnxApply", "Parts", "linen_parts", "nnx_parts", "params_parts", "struct"]
 
 
+_CONCRETE = (
+    jax.errors.ConcretizationTypeError,
+    jax.errors.NonConcreteBooleanIndexError,
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerIntegerConversionError,
+)
+"""What JAX raises where code looks at a value that is not there yet."""
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """A model taken apart.
@@ -46,13 +55,17 @@ def linen_parts(
     def init(rngs: Any, *inputs: Any) -> Any:
         return model.init(rngs, *inputs, **kwargs)
 
-    structs = jax.eval_shape(init, rngs, *inputs)
+    needs_values = ValueError(
+        f"the variables of {type(model).__name__} depend on the values of its inputs, and only their shapes "
+        "are used\n  help: initialise it yourself and pass the params, "
+        "make_train_state(params, apply_fn=model.apply)"
+    )
+    try:
+        structs = jax.eval_shape(init, rngs, *inputs)
+    except _CONCRETE as error:
+        raise needs_values from error
     if _depends(init, rngs, inputs):
-        raise ValueError(
-            f"the variables of {type(model).__name__} depend on the values of its inputs, and only their "
-            "shapes are used\n  help: initialise it yourself and pass the params, "
-            "make_train_state(params, apply_fn=model.apply)"
-        )
+        raise needs_values
     variables = dict(
         structs if abstract else jax.jit(lambda rngs: init(rngs, *jax.tree.map(_zeros, inputs)))(rngs)
     )
@@ -115,7 +128,8 @@ class NnxApply:
     """Calls an nnx module as linen modules are called: a function of its variables and inputs.
 
     ``apply(variables, *inputs)`` is the output. ``apply(variables, *inputs, mutable=["batch_stats"])`` is the
-    output and a dict of the named collections after the call; what is not named keeps no change. Collections
+    output and a dict of the named collections after the call; what is not named keeps no change, and a name
+    for which there is nothing is left out, as linen does it. Collections
     are ``params``, ``batch_stats``, ``cache``, ``intermediates``, ``rngs`` for keys and their counters, and
     the class name in snake case for other variables.
 
@@ -140,7 +154,13 @@ class NnxApply:
 
         flat = []
         for path, variable in nnx.to_flat_state(self.template):
-            value: Any = variables[_collection(variable)]
+            name = _collection(variable)
+            if name not in variables:
+                raise ValueError(
+                    f"the module has variables in `{name}`, and they were not given\n"
+                    f'  help: `apply_fn({{"params": state.params, "{name}": state.{name}}}, ...)`'
+                )
+            value: Any = variables[name]
             for part in path:
                 value = value[part]
             flat.append((path, variable.replace(value)))
@@ -150,7 +170,7 @@ class NnxApply:
             return output
         after = self.collections(nnx.split(model)[1])
         names = after if mutable is True else (mutable,) if isinstance(mutable, str) else mutable
-        return output, {name: after[name] for name in names}
+        return output, {name: after[name] for name in names if name in after}
 
     def collections(self, state: Any) -> dict[str, Any]:
         """The arrays of a state as nested dicts, by collection."""

@@ -14,6 +14,7 @@ import optax
 from flax.training.train_state import TrainState
 
 from pytest_purestate._runtime import _compat
+from pytest_purestate._runtime.arrays import is_array, read_array
 from pytest_purestate._runtime.keys import KeyStream
 from pytest_purestate._runtime.models import Parts, linen_parts, nnx_parts, params_parts, struct
 
@@ -82,13 +83,14 @@ def make_train_state(
         **fields: values for other fields of ``cls``; they win over what the model has.
 
     Returns:
-        A ``cls``.
+        A ``cls``. Every array in it is a copy, so a step can donate the state, and neither the model nor
+        another state loses anything.
 
     Raises:
-        TypeError: the model, an input, ``tx`` or ``cls`` is none of these; or the class wants a field that is
-            not given, or is given one that it does not have.
-        ValueError: the model has a collection for which ``cls`` has no field, or its params depend on values
-            of the inputs.
+        TypeError: the model, an input, ``tx``, ``cls`` or a key is none of these; or the class wants a field
+            that is not given, or is given one that it does not have.
+        ValueError: the model has a collection for which ``cls`` has no field, its params depend on values of
+            the inputs, or are shapes without ``abstract``.
     """
     return _build(model, inputs, tx, cls, rngs, init_kwargs, abstract, fields, lambda: jax.random.key(0))
 
@@ -125,21 +127,21 @@ def _build(
 ) -> Any:
     transform = _checked_optimizer(optax.sgd(0.1) if tx is None else tx)
     names = _fields_of(cls)
-    if unknown := [name for name in fields if name not in names]:
-        raise TypeError(f"{cls.__name__} has no field `{unknown[0]}`; it has {', '.join(names)}")
+    _check_fields(cls, names, fields)
     structs = tuple(_struct(value, f"inputs[{i}]") for i, value in enumerate(inputs))
+    if not isinstance(init_kwargs, Mapping | None):
+        raise TypeError(f"init_kwargs must be a dict of keywords for the model, not {init_kwargs!r}")
     kwargs = dict(init_kwargs or {})
 
     if _compat.is_linen_module(model):
         parts = linen_parts(model, structs, _rngs(rngs, default_key), kwargs, abstract)
-    elif rngs is not None:
-        raise TypeError("rngs initialise a linen module; this model has its params already")
-    elif _compat.is_nnx_module(model):
-        parts = nnx_parts(model, structs, kwargs)
     else:
-        if inputs or kwargs:
+        is_module = _compat.is_nnx_module(model)
+        parts = nnx_parts(model, structs, kwargs) if is_module else params_parts(model)
+        if rngs is not None:
+            raise TypeError("rngs initialise a linen module; this model has its params already")
+        if not is_module and (inputs or kwargs):
             raise TypeError("inputs and init_kwargs are for a module; this model is a pytree of params")
-        parts = params_parts(model)
 
     values = {"apply_fn": parts.apply_fn, **_placed(parts, cls, names, fields), **fields}
     _check_complete(cls, values)
@@ -150,7 +152,20 @@ def _build(
     def create(params: Any, arrays: dict[str, Any]) -> Any:
         return cls.create(params=params, tx=transform, **static, **arrays)
 
-    return jax.eval_shape(create, parts.params, arrays) if abstract else create(parts.params, arrays)
+    if abstract:
+        return jax.eval_shape(create, parts.params, arrays)
+    if any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves((parts.params, arrays))):
+        raise ValueError("the model or a field has shapes in place of arrays; pass abstract=True, or arrays")
+    return jax.tree.map(_own, create(parts.params, arrays))
+
+
+def _own(leaf: Any) -> Any:
+    """A copy: a donated state must hold no array that the caller, another state, or another place in it has.
+
+    Optimizers put params into their state as they are (``optax.contrib.schedule_free``), and the arrays of an
+    nnx module, of a pytree and of the fields are the caller's.
+    """
+    return leaf.copy() if isinstance(leaf, jax.Array | np.ndarray) else leaf
 
 
 def _is_data(value: Any) -> bool:
@@ -169,6 +184,17 @@ def _placed(
                 f"  help: `class MyTrainState({cls.__name__}): {name}: Any`, then pass cls=MyTrainState"
             )
     return {name: value for name, value in parts.collections.items() if name not in fields}
+
+
+def _check_fields(cls: type[Any], names: tuple[str, ...], fields: Mapping[str, Any]) -> None:
+    for name in fields:
+        if name not in names:
+            raise TypeError(f"{cls.__name__} has no field `{name}`; it has {', '.join(names)}")
+        if name in ("step", "params", "opt_state"):
+            raise TypeError(
+                f"`{name}` follows from the model and the optimizer\n"
+                f"  help: change it afterwards, `state.replace({name}=...)`"
+            )
 
 
 def _check_complete(cls: type[Any], values: Mapping[str, Any]) -> None:
@@ -196,7 +222,7 @@ def _fields_of(cls: object) -> tuple[str, ...]:
 
 
 def _checked_optimizer(tx: Any) -> Any:
-    if not (hasattr(tx, "init") and hasattr(tx, "update")):
+    if isinstance(tx, type) or not (hasattr(tx, "init") and hasattr(tx, "update")):
         name = getattr(tx, "__name__", None)
         hint = f"; call it, `{name}(...)`" if name is not None else ""
         raise TypeError(f"tx must be an optax transformation, not {tx!r}{hint}")
@@ -209,12 +235,30 @@ def _rngs(rngs: Rngs | None, default_key: Callable[[], jax.Array]) -> Any:
     if isinstance(rngs, KeyStream):
         return rngs("params")
     if isinstance(rngs, Mapping):
+        if not rngs:
+            raise TypeError('rngs is empty; a dict has a key for each stream, `{"params": key}`')
+        for name, one in rngs.items():
+            if not _is_key(one):
+                raise TypeError(f"rngs[{name!r}] must be one key, not {_told(one)}; `jax.random.key(seed)`")
         return dict(rngs)
-    if not isinstance(rngs, jax.Array):
+    if not _is_key(rngs):
         raise TypeError(
-            f"rngs must be a key, a dict of keys or a KeyStream, not {rngs!r}; `jax.random.key(seed)`"
+            f"rngs must be a key, a dict of keys or a KeyStream, not {_told(rngs)}; `jax.random.key(seed)`"
         )
     return rngs
+
+
+def _is_key(value: Any) -> bool:
+    """Whether this is one key, typed or raw."""
+    if not isinstance(value, jax.Array | np.ndarray):
+        return False
+    if jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
+        return value.shape == ()
+    return bool(value.dtype == jnp.uint32) and value.ndim == 1
+
+
+def _told(value: Any) -> str:
+    return f"an array {read_array(value)}" if is_array(value) else repr(value)
 
 
 def _struct(value: Any, path: str) -> Any:
@@ -223,9 +267,11 @@ def _struct(value: Any, path: str) -> Any:
     def one(place: Any, leaf: Any) -> jax.ShapeDtypeStruct:
         if isinstance(leaf, jax.ShapeDtypeStruct):
             return leaf
-        if isinstance(leaf, jax.Array | np.ndarray | np.generic):
+        if isinstance(leaf, jax.Array) or (
+            isinstance(leaf, np.ndarray | np.generic) and leaf.dtype.kind not in "OSUMmT"
+        ):
             return struct(leaf.shape, jax.dtypes.canonicalize_dtype(leaf.dtype, allow_extended_dtype=True))
-        if isinstance(leaf, int | float) and not isinstance(leaf, bool):
+        if isinstance(leaf, int | float | complex) and not isinstance(leaf, bool):
             return struct((), jnp.result_type(leaf))
         where = path + jax.tree_util.keystr(place)
         raise TypeError(
