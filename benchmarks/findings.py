@@ -4,7 +4,7 @@
     python -m benchmarks.findings compare A.jsonl B.jsonl
     python -m benchmarks.findings compare --base REVISION [--head REVISION] FOLDER
 
-The last one runs the engine of a git revision against that of the working tree, or of another revision.
+``--select`` and ``--min-confidence`` go to the checker. The last one runs the engine of a git revision against that of the working tree, or of another revision.
 Exit status of ``compare``: 0 nothing changed, 1 something did.
 """
 
@@ -109,24 +109,31 @@ def engine_of(revision: str | None) -> Iterator[Path]:
             subprocess.run((*git, "remove", "--force", tree), check=True)
 
 
+def _checking(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--select", metavar="CODES", help="use these rules only")
+    parser.add_argument("--min-confidence", choices=("high", "medium", "low"), default="medium")
+
+
 def main() -> int:
-    """Run one of the two commands; arguments that are not ours go to the checker."""
-    parser = argparse.ArgumentParser(
-        description="Collect and compare findings.", epilog="Other options go to `purestate check`."
-    )
+    """Run one of the two commands."""
+    parser = argparse.ArgumentParser(description="Collect and compare findings.")
     commands = parser.add_subparsers(dest="command", required=True)
     writing = commands.add_parser("write", help="store the findings in a folder of code")
     writing.add_argument("folder", type=Path)
     writing.add_argument("out", type=Path)
+    _checking(writing)
     comparing = commands.add_parser("compare", help="print what differs")
     comparing.add_argument("--base", metavar="REVISION", help="the older engine")
     comparing.add_argument("--head", metavar="REVISION", help="the newer engine, by default the working tree")
     comparing.add_argument(
         "paths", type=Path, nargs="+", help="two stored files; with --base, a folder of code"
     )
-    options, rest = parser.parse_known_args()
+    _checking(comparing)
+    options = parser.parse_args()
+    arguments = ["--min-confidence", options.min_confidence]
+    arguments += ["--select", options.select] if options.select else []
     if options.command == "write":
-        write(find(options.folder, rest), options.out)
+        write(find(options.folder, arguments), options.out)
         return 0
     if options.base is None:
         if len(options.paths) != 2:
@@ -137,7 +144,7 @@ def main() -> int:
         parser.error("compare --base takes one folder")
     (folder,) = options.paths
     with engine_of(options.base) as base, engine_of(options.head) as head:
-        return int(compare(find(folder, rest, base), find(folder, rest, head)))
+        return int(compare(find(folder, arguments, base), find(folder, arguments, head)))
 
 
 if __name__ == "__main__":
