@@ -7,6 +7,7 @@ import collections
 import copy
 import enum
 import itertools
+import random
 import types
 from array import array
 from collections.abc import Callable, Iterator
@@ -31,6 +32,7 @@ _SELF_COPYING = (
     np.random.Generator,
     np.random.RandomState,
     np.random.BitGenerator,
+    random.Random,
     array,
     bytearray,
 )
@@ -95,6 +97,15 @@ class _Copier:
             return self._collection(value, path)
         if isinstance(value, tuple | frozenset):
             return self._tuple(value, path)
+        if isinstance(value, types.MappingProxyType):
+            return types.MappingProxyType(self._mapping(dict(value), path))
+        if isinstance(value, jax.tree_util.Partial):
+            # A pytree node, so what it binds is data; a plain partial is a function, which jit knows by identity.
+            args, keywords = (
+                self.copy(value.args, f"{path}.args"),
+                self.copy(value.keywords, f"{path}.keywords"),
+            )
+            return jax.tree_util.Partial(value.func, *args, **keywords)  # type: ignore[no-untyped-call]
         if isinstance(value, enum.Enum) or is_function(value) or _compat.is_linen_module(value):
             return value
         return self._object(value, path)
@@ -122,8 +133,11 @@ class _Copier:
         items = [self.copy(item, path + label) for label, item in zip(labels, value, strict=True)]
         if all(item is old for item, old in zip(items, value, strict=True)):
             return value
-        kind = type(value)
-        return kind._make(items) if hasattr(kind, "_make") else kind(items)
+        # Past the constructors of subclasses, which may take something else than the items.
+        base = tuple if isinstance(value, tuple) else frozenset
+        made = base.__new__(type(value), items)
+        self._attributes(value, getattr(value, "__dict__", {}), made, path)
+        return made
 
     def _object(self, value: Any, path: str) -> Any:
         if is_closed(value):
@@ -132,7 +146,8 @@ class _Copier:
         if held is None:
             return value
         try:
-            made = object.__new__(type(value))
+            base = types.SimpleNamespace if isinstance(value, types.SimpleNamespace) else object
+            made = base.__new__(type(value))
         except TypeError:
             return value  # built on a type that has its own way to be made: an exception, a number
         self._memo[id(value)] = (value, made)

@@ -256,8 +256,8 @@ def attributes(value: object) -> dict[str, Any] | None:
     for base in reversed(type(value).__mro__):
         # Not the names in __slots__: those of private slots are mangled, the descriptors are where they are.
         for name, slot in vars(base).items():
-            if not isinstance(slot, types.MemberDescriptorType):
-                continue
+            if not isinstance(slot, types.MemberDescriptorType) or name == "__dict__":
+                continue  # a SimpleNamespace has its storage in a slot of this name
             slotted = True
             try:
                 found[name] = slot.__get__(value)

@@ -101,6 +101,25 @@ def test_inputs_of_every_kind_are_taken() -> None:
         assert shapes(state.params) == {"Dense_0": {"kernel": (3, 1), "bias": (1,)}}
 
 
+def test_module_without_inputs_is_initialised() -> None:
+    class Scalar(nn.Module):
+        @nn.compact
+        def __call__(self) -> Any:
+            return self.param("w", nn.initializers.ones, (2,))
+
+    assert make_train_state(Scalar()).params["w"].tolist() == [1, 1]
+
+
+def test_operation_that_cannot_be_batched_is_no_trouble() -> None:
+    # Batching is how dependence on the inputs is found; a callback without a method for it refuses.
+    class Called(nn.Module):
+        @nn.compact
+        def __call__(self, x: Any) -> Any:
+            return nn.Dense(1)(jax.pure_callback(np.asarray, x, x))
+
+    assert make_train_state(Called(), SHAPE).params["Dense_0"]["kernel"].shape == (3, 1)
+
+
 def test_collections_and_fields_go_where_they_belong() -> None:
     state = with_fields()
     assert type(state) is Fields

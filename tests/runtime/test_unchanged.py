@@ -5,6 +5,7 @@ import functools
 import gc
 import itertools
 import random
+import types
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -115,6 +116,12 @@ CHANGED: list[tuple[str, Callable[[], Any], Callable[[Any], object], list[tuple[
         lambda: Counted(a=1),
         lambda x: setattr(x, "hits", 1),
         [("added", "x.hits", "", "1")],
+    ),
+    (
+        "namespace",
+        lambda: types.SimpleNamespace(a=[1]),
+        lambda x: x.a.append(2),
+        [("added", "x.a[1]", "", "2")],
     ),
     ("list", lambda: [1, [2]], lambda x: x[1].append(3), [("added", "x[1][1]", "", "3")]),
     ("deque", lambda: collections.deque([1]), lambda x: x.append(2), [("added", "x[1]", "", "2")]),
