@@ -83,6 +83,26 @@ def _confidence(value: object) -> str:
     return str(value)
 
 
+def _signatures(value: object, name: str = "") -> tuple[tuple[str, str], ...]:
+    """A table of declarations; names written without quotes make tables of tables."""
+    if isinstance(value, dict):
+        prefix = f"{name}." if name else ""
+        return tuple(pair for key, inner in value.items() for pair in _signatures(inner, prefix + key))
+    if not name:
+        raise ValueError("a table of names and signatures")
+    if not isinstance(value, str):
+        raise _EntryError(name, 'a string such as "consumes rng"')
+    return ((name, value),)
+
+
+class _EntryError(ValueError):
+    """An entry of a table that holds a wrong value."""
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(message)
+        self.name = name
+
+
 def _option(parse: Callable[[object], object], default: Any) -> Any:
     return field(default=default, metadata={"parse": parse})
 
@@ -105,6 +125,7 @@ class Config:
     extend_exclude: tuple[str, ...] = _option(_strings, ())
     respect_gitignore: bool = _option(_boolean, True)
     min_confidence: str = _option(_confidence, "medium")
+    signatures: tuple[tuple[str, str], ...] = _option(_signatures, ())
 
     def error(self, key: str, message: str) -> ConfigError:
         """A `ConfigError` that points at the line of ``key`` in the settings file."""
@@ -237,9 +258,14 @@ def _parse(table: dict[str, object], file: Path) -> Config:
         option = options[key]
         try:
             values[option.name] = option.metadata["parse"](value)
+        except _EntryError as error:
+            where = _line_of_entry(text, line, error.name)
+            raise ConfigError(f"`{error.name}` must be {error}", file, where) from error
         except ValueError as error:
             raise ConfigError(f"`{key}` must be {error}", file, line) from error
         lines[option.name] = line
+    for name, _ in values.get("signatures", ()):
+        lines[f"signatures.{name}"] = _line_of_entry(text, lines["signatures"], name)
     return Config(root=file.parent, file=file, lines=lines, **values)
 
 
@@ -258,6 +284,19 @@ def _line_of(text: str, key: str, in_tool_table: bool) -> int:
         if in_tool_table and subtable.match(line):
             return number
     return header or 1
+
+
+def _line_of_entry(text: str, start: int, name: str) -> int:
+    """1-based line of an entry of the table whose key or header is on line ``start``."""
+    lines = text.split("\n")
+    parts = name.split(".")
+    for used in range(len(parts)):  # a header may spell the first parts of the name
+        spelled = r"[\"']?\s*\.\s*[\"']?".join(re.escape(part) for part in parts[used:])
+        entry = re.compile(rf"(.*[\s{{,.])?[\"']?{spelled}[\"']?\s*=")
+        for number, line in enumerate(lines[start - 1 :], start):
+            if entry.match(line):
+                return number
+    return start
 
 
 def _shown(file: Path | None) -> str:

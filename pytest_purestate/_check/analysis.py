@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from pytest_purestate._check.apis import Knowledge, Signature
 from pytest_purestate._check.flow import project as flow_project
 from pytest_purestate._check.flow.interpret import Interpreter
 from pytest_purestate._check.lower import SyntaxProblem, lower
@@ -21,10 +22,13 @@ _RECURSION = 50_000
 
 
 class Project(flow_project.Project):
-    """Modules met in one run. ``read`` gives a file's Source, or None when it cannot be had."""
+    """Modules met in one run. ``read`` gives a file's Source, or None when it cannot be had.
 
-    def __init__(self, read: Callable[[Path], Source | None]) -> None:
-        super().__init__(read, lower, find_module)
+    ``declared`` are the signatures that the settings of the checked files declare.
+    """
+
+    def __init__(self, read: Callable[[Path], Source | None], declared: Sequence[Signature] = ()) -> None:
+        super().__init__(read, lower, find_module, Knowledge(declared))
 
 
 def facts_of(source: Source, project: Project) -> flow_project.ModuleContext:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from pytest_purestate._check import bounds, pool, registry, suppress
 from pytest_purestate._check.analysis import Project, SyntaxProblem, analyse
+from pytest_purestate._check.apis import Signature, SignatureError, parse_declaration
 from pytest_purestate._check.discovery import Target, discover, display_path, mentions_jax
 from pytest_purestate._check.model import Confidence, Finding, Label, Rule, Span
 from pytest_purestate._check.registry import Selection, UnknownSelectorError
@@ -34,6 +35,7 @@ __all__ = [
     "check_source",
     "check_targets",
     "chosen_rules",
+    "declared",
 ]
 
 DEADLINE = 30.0
@@ -149,7 +151,8 @@ def check_targets(
 ) -> Run:
     """Check files that `discover` found."""
     for config in {id(target.config): target.config for target in targets}.values():
-        chosen_rules(config, overrides)  # a wrong selector must end the run before it starts
+        chosen_rules(config, overrides)  # what is wrong in the settings must end the run before it starts
+        declared(config)
     start = functools.partial(Checker, analyse, tuple(targets), overrides, prefilter)
     if jobs == 0:
         check = start()
@@ -182,6 +185,24 @@ def chosen_rules(config: Config, overrides: Overrides) -> tuple[Rule, ...]:
         raise ConfigError(str(error)) from error
 
 
+def declared(config: Config) -> tuple[Signature, ...]:
+    """The signatures that a configuration declares.
+
+    Raises:
+        ConfigError: one cannot be read; the text names the place and, for a wrong word, the nearest right one.
+    """
+    found: dict[str, Signature] = {}
+    for name, text in config.signatures:
+        try:
+            signature = parse_declaration(name, text)
+            if signature.name in found:
+                raise SignatureError("declared before")
+        except SignatureError as error:
+            raise config.error(f"signatures.{name}", f"`{name}`: {error}") from error
+        found[signature.name] = signature
+    return tuple(found.values())
+
+
 class Checker:
     """Checks targets one by one in one process; what imported files look like is read once."""
 
@@ -194,7 +215,8 @@ class Checker:
         self._prefilter = prefilter
         self._cwd = Path.cwd()
         self._sources: dict[Path, Source | None] = {}
-        self._project = Project(self._read)
+        self._projects: dict[tuple[Signature, ...], Project] = {}
+        self._declared: dict[int, tuple[Signature, ...]] = {}
         self._rules: dict[int, tuple[Rule, ...]] = {}
 
     def __call__(self, index: int) -> FileResult:
@@ -217,7 +239,7 @@ class Checker:
                 raw = _raw(target)
             except UnreadableSourceError as error:
                 problem = str(error)
-        if not problem and self._prefilter and not mentions_jax(raw):
+        if not problem and self._prefilter and not self._matters(raw, target.config):
             return FileResult(target.path, target.file, Status.SKIPPED)
         if not problem:
             try:
@@ -237,7 +259,7 @@ class Checker:
             finding = _own("PS004", source.path, f"not parsed: {problem.message}", offset=problem.offset)
             return self._result(target, [finding], config)
         try:
-            findings = self._analyse(source, self._project, self._chosen(config))
+            findings = self._analyse(source, self._project_of(config), self._chosen(config))
         except SyntaxProblem as error:
             finding = _syntax_error(source, error)
             return self._result(target, [finding], config)
@@ -261,6 +283,20 @@ class Checker:
         if id(config) not in self._rules:
             self._rules[id(config)] = chosen_rules(config, self._overrides)
         return self._rules[id(config)]
+
+    def _matters(self, raw: bytes, config: Config) -> bool:
+        """Whether a file can have findings: it names JAX or its libraries, or what the settings describe."""
+        described = {name.partition(".")[0].encode() for name, _ in config.signatures}
+        return mentions_jax(raw) or any(library in raw for library in described)
+
+    def _project_of(self, config: Config) -> Project:
+        """The modules as files with these settings see them: a declaration holds for what they import, too."""
+        if id(config) not in self._declared:
+            self._declared[id(config)] = declared(config)
+        signatures = self._declared[id(config)]
+        if signatures not in self._projects:
+            self._projects[signatures] = Project(self._read, signatures)
+        return self._projects[signatures]
 
     def _read(self, file: Path) -> Source | None:
         """An imported file, held to the same bounds as a checked one; None where it cannot be used."""

@@ -33,6 +33,9 @@ def test_reads_every_key() -> None:
         extend-exclude = ["b/*.py"]
         respect-gitignore = false
         min-confidence = "high"
+        [tool.purestate.signatures]
+        "mylib.noise" = "consumes rng"
+        mylib.fork = "reads rng; returns fresh"
         """,
     )
     config = load_config(Path("pyproject.toml"))
@@ -44,6 +47,7 @@ def test_reads_every_key() -> None:
         "extend_exclude": ("b/*.py",),
         "respect_gitignore": False,
         "min_confidence": "high",
+        "signatures": (("mylib.noise", "consumes rng"), ("mylib.fork", "reads rng; returns fresh")),
     }
     assert config.root == Path.cwd()
 
@@ -120,7 +124,7 @@ def test_a_key_without_a_near_name_lists_the_known_ones() -> None:
         load_config(file)
     assert str(caught.value) == (
         "purestate.toml:2: unknown key `zzzzzz`; known keys: select, ignore, exclude, extend-exclude,"
-        " respect-gitignore, min-confidence"
+        " respect-gitignore, min-confidence, signatures"
     )
 
 

@@ -48,7 +48,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "_check.suppress": ("_check.model", "_check.source", "_check.registry", "_check.lexer"),
     "_check.fixer": ("_check.model", "_check.source"),
     "_check.report": ("_check.report", *MODEL, "_check.discovery"),
-    "_check.analysis": ("_check.flow", "_check.lower", "_check.resolve", "_check.source", "_check.model"),
+    "_check.analysis": ("_check.apis", "_check.flow", "_check.lower", "_check.resolve", "_check.source", "_check.model"),
     "_check.engine": CORE,
     "_check.batch": CORE,
     "_runtime": ("_runtime", "jax", "jaxlib", "flax", "optax", "chex", "numpy"),

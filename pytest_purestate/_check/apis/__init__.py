@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from functools import cache
 
 from pytest_purestate._check.apis import arrays, ecosystem, flax, host, optax, random, transforms
-from pytest_purestate._check.apis.signature import Signature, SignatureError, parse_line, parse_table
+from pytest_purestate._check.apis.declared import parse_declaration
+from pytest_purestate._check.apis.signature import Signature, SignatureError, parse_line, parse_lines
 
 __all__ = [
     "KEY_ANNOTATIONS",
+    "Knowledge",
     "Signature",
     "SignatureError",
     "canonical",
@@ -17,6 +20,8 @@ __all__ = [
     "find",
     "find_method",
     "is_question",
+    "lines",
+    "parse_declaration",
     "parse_line",
     "table",
 ]
@@ -31,6 +36,8 @@ _ALIASES = (
     ("jax.experimental.maps.", "jax."),
     ("jax.interpreters.pxla.", "jax."),
     ("flax.linen.module.", "flax.linen."),
+    ("flax.linen.initializers.", "jax.nn.initializers."),
+    ("flax.nnx.initializers.", "jax.nn.initializers."),
     ("flax.nn.", "flax.linen."),
     ("flax.experimental.nnx.", "flax.nnx."),
     ("flax.core.frozen_dict.", "flax.core."),
@@ -41,13 +48,16 @@ _ALIASES = (
 )
 
 
+def lines() -> Iterator[Signature]:
+    """Every signature of every table, as it is written there."""
+    for module in _MODULES:
+        yield from parse_lines(module.TABLE)
+
+
 @cache
 def table() -> dict[str, Signature]:
     """Every signature by name."""
-    out: dict[str, Signature] = {}
-    for module in _MODULES:
-        out.update(parse_table(module.TABLE))
-    return out
+    return {signature.name: signature for signature in lines()}
 
 
 @cache
@@ -98,3 +108,49 @@ def find_method(kind: str, name: str) -> Signature | None:
         if (found := known.get(key)) is not None:
             return found
     return None
+
+
+class Knowledge:
+    """The tables with a user's declarations over them: these win over all else that is known."""
+
+    def __init__(self, declared: Iterable[Signature] = ()) -> None:
+        self._declared = {canonical(signature.name): signature for signature in declared}
+        self._last = {name.rpartition(".")[2] for name in self._declared}
+        self._owners = {name.rpartition(".")[0] for name in self._declared}
+
+    def declared(self, name: str) -> Signature | None:
+        """What the user says of the function, method or class with this dotted name."""
+        return self._declared.get(canonical(name)) if self._declared else None
+
+    def mentions(self, qualname: str) -> bool:
+        """Whether the user declares anything that bears the last name of this one."""
+        return qualname.rpartition(".")[2] in self._last
+
+    def defined(self, module: str, path: str, qualname: str) -> Signature | None:
+        """What the user says of something that the project defines.
+
+        ``module`` is the name that the ``__init__.py`` files spell, ``path`` the whole way to the file with dots:
+        a declaration may also name the folders above, which a namespace package has.
+        """
+        own = f"{module}.{qualname}" if module else qualname
+        for name, signature in self._declared.items():
+            where = name.removesuffix(f".{qualname}")
+            if (name == own or name.endswith(f".{own}")) and f".{path}".endswith(f".{where}"):
+                return signature
+        return None
+
+    def is_class(self, name: str) -> bool:
+        """Whether the user declares methods of the class with this dotted name."""
+        return name in self._owners
+
+    def exact(self, name: str) -> Signature | None:
+        """What is known of exactly this function, defaults for a whole module left aside."""
+        return self.declared(name) or exact(name)
+
+    def find(self, name: str) -> Signature | None:
+        """What is known of the function with this dotted name."""
+        return self.declared(name) or find(name)
+
+    def method(self, kind: str, cls: str, name: str) -> Signature | None:
+        """What is known of the method ``name`` of values of this kind, or of the class with the dotted name ``cls``."""
+        return (self.declared(f"{cls}.{name}") if cls else None) or find_method(kind, name)

@@ -9,20 +9,20 @@ haiku.{with_rng}(key): consumes key as init; returns opaque
 haiku.data_structures.*(x): returns deep
 haiku.*(x): returns opaque
 @transformed.init(rng): consumes rng as init; returns state; pure
-@transformed.apply(params): consumes rng as apply; returns opaque; state params
+@transformed.apply(params, *, rng): consumes rng as apply; returns opaque; state params
 @stream.{next,__next__,__call__,next_key}(): returns key
 @stream.{take}(n): returns keys
 @stream.*(): returns key
 
 equinox.nn.{Linear,Conv1d,Conv2d,Conv3d,Conv,ConvTranspose,ConvTranspose1d,ConvTranspose2d,
     ConvTranspose3d,GRUCell,LSTMCell,MLP,MultiheadAttention,Embedding,RotaryPositionalEmbedding,
-    Bilinear,PReLU,SpectralNorm,WeightNorm}(x): consumes key as init; returns module
+    Bilinear,PReLU,SpectralNorm,WeightNorm}(*, key): consumes key as init; returns module
 equinox.nn.{Dropout,LayerNorm,BatchNorm,GroupNorm,RMSNorm,Identity,Lambda,Sequential}(x): returns module
-equinox.nn.*(x): consumes key as init; returns module
+equinox.nn.*(*, key): consumes key as init; returns module
 equinox.tree_at(where, pytree, replace): returns copy pytree; pure
 equinox.{apply_updates}(model, updates): returns same model; pure
 equinox.{partition,combine,filter}(pytree): returns opaque; pure
-@module.__call__(x): consumes key as apply; returns array
+@module.__call__(x, *, key): consumes key as apply; returns array
 
 numpyro.prng_key(): returns key
 numpyro.sample(name, fn, obs, rng_key): consumes rng_key; returns array
@@ -34,11 +34,11 @@ numpyro.infer.{MCMC,Predictive,SVI}(x): returns kernel
 numpyro.distributions.*(x): returns dist
 distrax.*(x): returns dist
 tensorflow_probability.substrates.jax.distributions.*(x): returns dist
-@dist.sample(key): consumes key seed rng_key; returns array
-@dist.{sample_and_log_prob,experimental_sample_and_log_prob}(key): consumes key seed rng_key; returns opaque
-@dist.{rsample,sample_with_intermediates}(key): consumes key seed rng_key; returns array
-@dist.{log_prob,mean,mode,entropy,variance,stddev,prob,cdf,kl_divergence,expand,to_event,
-    mask}(x): returns opaque
+@dist.sample(key, *, seed, rng_key): consumes key seed rng_key; returns array
+@dist.{sample_and_log_prob,experimental_sample_and_log_prob}(key, *, seed, rng_key):
+    consumes key seed rng_key; returns opaque
+@dist.{rsample,sample_with_intermediates}(key, *, seed, rng_key): consumes key seed rng_key; returns array
+@dist.{log_prob,mean,mode,entropy,variance,stddev,prob,cdf,kl_divergence}(x): returns opaque
 @dist.{expand,to_event,mask}(x): returns dist
 
 @*.reset(state): consumes keys as init; returns opaque

@@ -4,8 +4,8 @@ TABLE = """
 @module.init(rngs): consumes rngs as init; returns state; pure
 @module.init_with_output(rngs): consumes rngs as init; returns pair opaque state; pure
 @module.lazy_init(rngs): consumes rngs as init; returns state; pure
-@module.apply(variables): consumes rngs as apply; returns opaque; state variables
-@module.{bind}(variables): consumes rngs as apply; returns opaque
+@module.apply(variables, *, rngs): consumes rngs as apply; returns opaque; state variables
+@module.{bind}(variables, *, rngs): consumes rngs as apply; returns opaque
 @module.{tabulate}(rngs): returns str
 @module.make_rng(name): returns key
 @module.{param,variable,sow,perturb,put_variable,has_variable,get_variable,
@@ -14,8 +14,6 @@ TABLE = """
 
 flax.linen.{tabulate,summary.tabulate}(module): returns opaque
 flax.linen.{init,apply}(fn): returns opaque
-flax.linen.initializers.{zeros,ones,constant,zeros_init,ones_init}(key): returns opaque
-flax.linen.initializers.*(scale): returns initializer
 flax.linen.{relu,gelu,softmax,log_softmax,sigmoid,silu,swish,tanh,one_hot,softplus,elu}(x): returns array
 flax.linen.*(features): returns module
 
@@ -23,18 +21,18 @@ flax.training.train_state.TrainState.create(): returns state; pure
 @*.apply_gradients(): returns same self; pure
 @state.{apply_gradients,replace,_replace}(): pure; returns copy self
 @state.{items,keys,values,get}(): returns opaque
-@*.apply_fn(variables): consumes rngs as apply; returns opaque
+@*.apply_fn(variables, *, rngs): consumes rngs as apply; returns opaque
 
-flax.core.{freeze,frozen_dict.freeze,FrozenDict,frozen_dict.FrozenDict}(xs): returns state
-flax.core.{unfreeze,frozen_dict.unfreeze}(xs): returns deep
-flax.core.{copy,pop,frozen_dict.copy,frozen_dict.pop}(x): returns deep; pure
+flax.core.{freeze,FrozenDict}(xs): returns state
+flax.core.unfreeze(xs): returns deep
+flax.core.{copy,pop}(x): returns deep; pure
 flax.traverse_util.{flatten_dict,unflatten_dict,path_aware_map,t_identity}(xs): returns deep
 flax.serialization.{to_state_dict,from_state_dict,from_bytes}(x): returns deep
 flax.serialization.to_bytes(x): returns opaque
 flax.jax_utils.{replicate,unreplicate}(tree): returns same tree
 flax.training.common_utils.{shard,shard_prng_key}(xs): returns opaque
 
-flax.nnx.Rngs(default): returns stream; consumes default params dropout as init
+flax.nnx.Rngs(default, *, params, dropout): returns stream; consumes default params dropout as init
 flax.nnx.{state,split,merge,clone,graphdef}(node): returns opaque
 flax.nnx.*(x): returns opaque
 """

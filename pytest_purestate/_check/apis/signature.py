@@ -8,36 +8,56 @@ A table is text, one function (or several) a line::
 
 An indented line continues the one before. ``{a,b}`` spells several names, a final ``*`` stands for every
 other name with that prefix, ``@kind.name`` is a method of values of that kind (``@*``: of any value).
-Clauses:
+Parameters after a ``*`` are given by keyword only. Clauses:
 
 =====================  ==================================================================
 ``consumes p q [as k]``  spends the keys in these arguments (k: draw, init, apply; default draw)
                         (``keys``: every argument that is a key)
 ``splits p``            spends the key in p, for new keys
+``reads p q``           looks at the keys in these arguments and spends none
 ``returns t``           the kind of result: see KINDS
 ``wraps f as m``        returns f under the transform m (jit, vmap, grad, scan, ...)
 ``runs f g as m``       calls f now under the transform m
 ``pure``                has no effect: a result thrown away is a mistake
 ``effect e``            does something to the world outside (print, log, io, ...)
 ``state p q``           these arguments are state pytrees
-``mutates p``           edits p in place (``self`` for the receiver)
+``mutates p q``         edits these in place (``self`` for the receiver)
 =====================  ==================================================================
 """
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-__all__ = ["KINDS", "Signature", "SignatureError", "parse_line", "parse_table"]
+__all__ = [
+    "KINDS",
+    "Signature",
+    "SignatureError",
+    "parse_clauses",
+    "parse_line",
+    "parse_lines",
+    "parse_table",
+]
 
 KINDS = frozenset(
     "key keys array numpy list dict set str number state stream module transform dist none logger "
-    "static transformed kernel initializer deep opaque bool".split()
+    "static transformed kernel initializer deep opaque bool entropy".split()
 )
 """Result kinds; also ``same p`` (p itself), ``copy p`` (a shallow copy), ``view p`` (p when it holds
-keys, else a new array), ``pair a b`` (a tuple)."""
+keys, else a new array), ``fold p q`` (the key that p and q make), ``key p`` (the key that the seed p makes),
+``pair a b`` (a tuple)."""
+
+_OF_PARAMS = {"same": 1, "copy": 1, "view": 1, "fold": 2, "key": 1}
+"""Result kinds that name parameters, and how many; ``key`` may go without."""
+
+_CLAUSES = "consumes splits reads returns wraps runs pure effect state mutates".split()
+_USES = frozenset("draw init apply".split())
+_MODES = frozenset("jit vmap grad scan fori while map cond inline shape kernel nnx memo tree call".split())
+_EFFECTS = frozenset("print input io log breakpoint sleep host-rng clock seed".split())
+_ANYTHING = frozenset(("self", "keys"))
 
 _LINE = re.compile(r"(?P<names>[@\w.{},*]+?)\((?P<params>[^)]*)\):\s*(?P<clauses>.*)")
 _CONTINUED = re.compile(r"\n[ \t]+(?=\S)")
@@ -50,11 +70,17 @@ class SignatureError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What one function does. ``params`` are its positional parameters by name."""
+    """What one function does. ``params`` are its positional parameters by name, ``keywords`` the others.
+
+    ``open`` is a signature without a list of parameters: where they stand is not known.
+    """
 
     name: str
     params: tuple[str, ...] = ()
+    keywords: tuple[str, ...] = ()
+    open: bool = False
     consumes: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
     how: str = "draw"
     returns: tuple[str, ...] = ("opaque",)
     callbacks: tuple[str, ...] = ()
@@ -75,8 +101,33 @@ def _expand(names: str) -> Iterator[str]:
         yield from _expand(names[: match.start()] + option.strip() + names[match.end() :])
 
 
+def _one_of(word: str, known: Iterable[str], what: str) -> str:
+    """The word, if it is known; else an error with the nearest one that is."""
+    if word in known:
+        return word
+    near = difflib.get_close_matches(word, known, 1)
+    hint = f", did you mean `{near[0]}`?" if near else f"; known are {', '.join(sorted(known))}"
+    raise SignatureError(f"unknown {what} `{word}`{hint}")
+
+
+def _result(words: list[str]) -> tuple[str, ...]:
+    if not words:
+        raise SignatureError("`returns` takes a kind of result")
+    if words[0] == "pair":
+        for word in words[1:]:
+            _one_of(word, KINDS, "kind of result")
+        return tuple(words)
+    kind = _one_of(words[0], KINDS | _OF_PARAMS.keys() | {"pair"}, "kind of result")
+    wanted = _OF_PARAMS.get(kind, 0)
+    if len(words) - 1 != wanted and not (kind == "key" and len(words) == 1):
+        count = ("no parameter", "one parameter", "two parameters")[wanted]
+        raise SignatureError(f"`returns {kind}` takes {count}: `returns {' '.join(words)}`")
+    return tuple(words)
+
+
 def _clause(signature: Signature, clause: str) -> Signature:
     verb, *words = clause.split()
+    _one_of(verb, _CLAUSES, "clause")
     mode = ""
     if "as" in words:
         at = words.index("as")
@@ -84,27 +135,61 @@ def _clause(signature: Signature, clause: str) -> Signature:
             raise SignatureError(f"`as` takes one word: `{clause}`")
         mode = words[at + 1]
         words = words[:at]
-    if verb == "consumes":
-        return replace(signature, consumes=tuple(words), how=mode or "draw")
-    if verb == "splits":
-        return replace(signature, consumes=tuple(words), how="split")
+        if verb not in ("consumes", "wraps", "runs"):
+            raise SignatureError(f"`{verb}` takes no `as`: `{clause}`")
     if verb == "returns":
-        kinds = words[1:] if words[:1] == ["pair"] else words[:1]
-        unknown = [kind for kind in kinds if kind not in KINDS and kind not in ("same", "copy", "view")]
-        if unknown or not kinds:
-            raise SignatureError(f"unknown result kind in `{clause}`")
-        return replace(signature, returns=tuple(words))
-    if verb in ("wraps", "runs"):
-        return replace(signature, callbacks=tuple(words), mode=mode or "call", wraps=verb == "wraps")
-    if verb == "pure" and not words:
+        return replace(signature, returns=_result(words))
+    if verb == "pure":
+        if words:
+            raise SignatureError(f"`pure` stands alone: `{clause}`")
         return replace(signature, pure=True)
-    if verb == "effect" and len(words) == 1:
-        return replace(signature, effect=words[0])
+    if verb == "effect":
+        if len(words) != 1:
+            raise SignatureError(f"`effect` takes one word: `{clause}`")
+        return replace(signature, effect=_one_of(words[0], _EFFECTS, "effect"))
+    if not words:
+        raise SignatureError(f"`{verb}` takes the name of a parameter")
+    names = tuple(words)
+    if verb == "consumes":
+        return replace(signature, consumes=names, how=_one_of(mode or "draw", _USES, "kind of use"))
+    if verb == "splits":
+        return replace(signature, consumes=names, how="split")
+    if verb == "reads":
+        return replace(signature, reads=names)
     if verb == "state":
-        return replace(signature, states=tuple(words))
+        return replace(signature, states=names)
     if verb == "mutates":
-        return replace(signature, mutates=tuple(words))
-    raise SignatureError(f"unknown clause `{clause}`")
+        return replace(signature, mutates=names)
+    mode = _one_of(mode or "call", _MODES, "transform")
+    return replace(signature, callbacks=names, mode=mode, wraps=verb == "wraps")
+
+
+def parse_clauses(params: Iterable[str] | None, text: str) -> Signature:
+    """A signature without a name. ``params`` is None where the parameters are not known.
+
+    Raises:
+        SignatureError: a clause, or a word of one, that is not known, or a parameter that is not listed.
+    """
+    listed = list(params or ())
+    star = listed.index("*") if "*" in listed else len(listed)
+    signature = Signature("", tuple(listed[:star]), tuple(listed[star + 1 :]), open=params is None)
+    for clause in text.split(";"):
+        if clause.strip():
+            signature = _clause(signature, clause.strip())
+    result = signature.returns[1:] if signature.returns[0] in _OF_PARAMS else ()
+    named = (
+        *(*signature.consumes, *signature.reads, *signature.states, *signature.mutates),
+        *(*signature.callbacks, *result),
+    )
+    known = _ANYTHING.union(listed) - {"*"}
+    for name in named:
+        if not name.isidentifier():
+            raise SignatureError(f"`{name}` is not the name of a parameter")
+        if params is not None and name not in known:
+            near = difflib.get_close_matches(name, known - _ANYTHING, 1)
+            hint = f", did you mean `{near[0]}`?" if near else ""
+            raise SignatureError(f"`{name}` is not among the parameters ({', '.join(listed)}){hint}")
+    return signature
 
 
 def parse_line(line: str) -> Iterator[Signature]:
@@ -116,20 +201,19 @@ def parse_line(line: str) -> Iterator[Signature]:
     match = _LINE.fullmatch(line.strip())
     if match is None:
         raise SignatureError(f"not a signature: `{line.strip()}`")
-    params = tuple(part.strip() for part in match["params"].split(",") if part.strip())
-    signature = Signature("", params)
-    for clause in match["clauses"].split(";"):
-        if clause.strip():
-            signature = _clause(signature, clause.strip())
+    params = [part.strip() for part in match["params"].split(",") if part.strip()]
+    signature = parse_clauses(params, match["clauses"])
     for name in _expand(match["names"]):
         yield replace(signature, name=name)
 
 
-def parse_table(text: str) -> dict[str, Signature]:
-    """All signatures of a table by name. Blank lines are passed over; an indented line continues the last."""
-    out: dict[str, Signature] = {}
+def parse_lines(text: str) -> Iterator[Signature]:
+    """All signatures of a table. Blank lines are passed over; an indented line continues the last."""
     for line in _CONTINUED.sub("", text).splitlines():
         if line.strip():
-            for signature in parse_line(line):
-                out[signature.name] = signature
-    return out
+            yield from parse_line(line)
+
+
+def parse_table(text: str) -> dict[str, Signature]:
+    """All signatures of a table by name."""
+    return {signature.name: signature for signature in parse_lines(text)}

@@ -27,7 +27,7 @@ jax.experimental.host_callback.{call,id_tap}(callback): returns array
 jax.effects_barrier(): returns none
 
 flax.nnx.{jit,pmap,shard_map}(f): wraps f as nnx
-flax.nnx.{vmap,pmap,split_rngs}(f): wraps f as nnx
+flax.nnx.{vmap,split_rngs}(f): wraps f as nnx
 flax.nnx.{grad,value_and_grad,remat,checkpoint,cond,custom_vjp}(f): wraps f as nnx
 flax.nnx.{scan}(f): wraps f as nnx
 flax.nnx.eval_shape(f): wraps f as shape

@@ -10,11 +10,11 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
-from pytest_purestate._check.apis import Signature, exact, find, find_method, is_question
+from pytest_purestate._check.apis import Signature, is_question
 from pytest_purestate._check.flow import builtin, edits, keys, loops, summarise, types
 from pytest_purestate._check.flow.classes import family_of
 from pytest_purestate._check.flow.facts import Dropped, Effect, Mutation, Rebuilt, SharedStream, Trace
@@ -174,7 +174,7 @@ def _call(it: Interpreter, callee: Value, args: Args, ref: int, verb: str) -> Va
                 return _call(it, method, args.behind(callee, ref), ref, verb)
         if type_.kind:
             kind = "module" if family_of(type_) == "linen" else type_.kind
-            signature = find_method(kind, "__call__")
+            signature = it.known.method(kind, type_.name, "__call__")
             if signature is not None:
                 return _apply_signature(it, signature, callee, args, ref, verb or "call")
     return _unknown(it, args, ref, verb or "call")
@@ -223,7 +223,7 @@ def decorate(it: Interpreter, decorator: Value, value: Value, node: ir.Expr) -> 
             return Func(value.function, value.context, value.frame, value.captured, role)
     if not isinstance(decorator, _CALLABLE):
         return value
-    if isinstance(decorator, Ext) and it.resolved(decorator) is decorator and find(decorator.name) is None:
+    if isinstance(decorator, Ext) and not _followable(it, decorator):
         return value
     result = call_value(it, decorator, [value], (), node.ref, "decorator")
     return result if isinstance(result, Wrapped) else value
@@ -263,6 +263,9 @@ def _call_function(it: Interpreter, func: Func, args: Args, ref: int) -> Value:
     frame = it.frame
     if func.context is it.context:
         frame.facts.calls.setdefault(ref, func.function)
+    declared = func.context.declared(func.function.qualname)
+    if declared is not None:
+        return _call_declared(it, declared, func, args, ref, func.function.name)
     summary = summarise.summary_of(owner, func) if owner is not None else None
     if owner is not None and owner is not it:
         it.frame = frame
@@ -405,8 +408,12 @@ def _replay_edits(
 def _instantiate(it: Interpreter, value: ClassValue, args: Args, ref: int) -> Value:
     info = value.info
     function = it.frame.function
+    declared = info.context.declared(info.cls.qualname)
+    if declared is not None:
+        return _call_declared(it, declared, value, args, ref, info.name)
     own = function is not None and function.owner is info.cls
-    sym = it.fresh(Type("instance", info), ref, f"new:{info.name}" if own else info.name)
+    type_ = types.declared_type(info) or Type("instance", info)
+    sym = it.fresh(type_, ref, f"new:{info.name}" if own else info.name)
     init = info.find("__init__")
     if isinstance(init, Func):
         _call_function(it, init, args.behind(sym, ref), ref)
@@ -574,7 +581,7 @@ def _run(it: Interpreter, signature: Signature, functions: list[Value], args: Ar
 
 def _followable(it: Interpreter, function: Value) -> bool:
     if isinstance(function, Ext):
-        return it.resolved(function) is not function or find(function.name) is not None
+        return it.resolved(function) is not function or it.known.find(function.name) is not None
     return isinstance(function, _CALLABLE)
 
 
@@ -614,7 +621,11 @@ def _run_scan(it: Interpreter, function: Value, args: Args, params: Sequence[str
 
 
 def _call_library(it: Interpreter, callee: Ext, args: Args, ref: int, verb: str) -> Value:
-    resolved = callee if exact(callee.name) is not None else it.resolved(callee)
+    declared = it.known.declared(callee.name)
+    if declared is not None:
+        short = callee.name.rpartition(".")[2]
+        return _call_declared(it, declared, it.resolved(callee), args, ref, short)
+    resolved = callee if it.known.exact(callee.name) is not None else it.resolved(callee)
     if not isinstance(resolved, Ext):
         return _call(it, resolved, args, ref, verb)
     name = resolved.name
@@ -622,10 +633,38 @@ def _call_library(it: Interpreter, callee: Ext, args: Args, ref: int, verb: str)
     if handler is not None:
         return handler(it, args, ref)
     short = name.rpartition(".")[2]
-    signature = find(name)
+    signature = it.known.find(name)
     if signature is not None:
         return _apply_signature(it, signature, None, args, ref, short, name)
-    return _unknown(it, args, ref, verb or short, name)
+    result = _unknown(it, args, ref, verb or short, name)
+    return it.fresh(Type("instance", name=name), ref, short) if it.known.is_class(name) else result
+
+
+def _call_declared(
+    it: Interpreter, signature: Signature, callee: Value, args: Args, ref: int, verb: str
+) -> Value:
+    """Call something as the user declares it; a function of the project lends the names of its parameters."""
+    function, made, receiver = callee, None, None
+    while isinstance(function, Wrapped):
+        function = function.func
+    if isinstance(function, ClassValue):
+        made = function.info
+        function = made.find("__init__") or NOTHING
+    if isinstance(function, Func):
+        names = tuple([param.name for param in function.function.params if param.kind in ("", "/")])
+        own = names[:1] if function.function.owner is not None and function.role != "static" else ()
+        if made is not None:
+            names, own = names[len(own) :], ()
+        if signature.open:
+            signature = replace(signature, params=names, open=False)
+        elif signature.params[:1] != own:
+            signature = replace(signature, params=(*own, *signature.params))
+        if own and args.pos and isinstance(args.pos[0][0], Sym):
+            receiver = args.pos[0][0]
+    result = _apply_signature(it, signature, receiver, args, ref, verb, signature.name)
+    if made is not None and signature.returns == ("opaque",):
+        return it.fresh(Type("instance", made), ref, verb)
+    return result
 
 
 def _call_method(
@@ -679,8 +718,8 @@ def _call_method(
     kind = _method_kind(type_)
     if kind in ("list", "dict", "set", "", "tuple", "state", "instance") and name in edits.MUTATORS:
         return _mutator(it, base, name, args, ref, base_ref, node)
-    signature = find_method(kind, name)
-    if signature is not None and (kind != "" or signature.name.startswith("@*")):
+    signature = it.known.method(kind, type_.name, name)
+    if signature is not None:
         return _apply_signature(it, signature, base, args, ref, name)
     if name in ("replace", "_replace") and args.kw and not args.pos and not (set(args.kw) & _NOT_UPDATES):
         sure = Confidence.HIGH if kind == "state" else Confidence.MEDIUM
@@ -805,10 +844,10 @@ def _apply_signature(
     verb: str,
     name: str = "",
 ) -> Value:
+    if signature.open:
+        args = _placed(it, signature, args)
     params = signature.params
-    wanted = list(signature.consumes)
-    if signature.how in ("init", "apply") and "rngs" not in wanted:
-        wanted.append("rngs")
+    wanted = signature.consumes
     if "keys" in wanted:  # whatever argument is, or is called, a key
         for value, at in args.every():
             if isinstance(value, Sym) and (
@@ -821,6 +860,10 @@ def _apply_signature(
             keys.spend(it, given[0], given[1], ref, verb, signature.how, True)
             if signature.how in ("init", "apply"):
                 _note_shared(it, given[0], given[1], verb)
+    for param in signature.mutates:
+        given = (receiver, ref) if param == "self" and receiver is not None else args.named(params, param)
+        if given is not None:
+            edits.mutate(it, given[0], None, ref, given[1], verb)
     if signature.states:
         _state_like(
             it, [entry for entry in (args.named(params, p) for p in signature.states) if entry is not None]
@@ -838,6 +881,29 @@ def _apply_signature(
     elif signature.pure and not signature.callbacks:
         _note_pure(it, ref, verb, signature.name, types.typeof(it, receiver), Confidence.HIGH)
     return _result(it, signature, receiver, args, ref, verb, name)
+
+
+def _placed(it: Interpreter, signature: Signature, args: Args) -> Args:
+    """Arguments by name where nobody says how the parameters stand: the first that fits is the one meant."""
+    out = Args(list(args.pos), dict(args.kw), args.star, args.literals)
+
+    def place(names: Sequence[str], fits: Callable[[Value], bool]) -> None:
+        for name in names:
+            if name not in args.kw:
+                free = [entry for entry in out.pos if not any(entry is placed for placed in out.kw.values())]
+                found = next((entry for entry in free if fits(entry[0])), None)
+                if found is not None:
+                    out.kw[name] = found
+
+    def is_key(value: Value) -> bool:
+        named = isinstance(value, Sym) and keys.looks_like_key(keys.label_of(value))
+        return named or keys.is_key(it, value)
+
+    place(signature.consumes, is_key)
+    place(signature.callbacks, lambda value: isinstance(value, _CALLABLE))
+    result = signature.returns[1:] if signature.returns[0] in ("same", "copy", "view", "fold", "key") else ()
+    place((*signature.states, *signature.mutates, *result), lambda value: True)
+    return out
 
 
 def _callbacks(it: Interpreter, signature: Signature, args: Args, ref: int, verb: str) -> Value:
@@ -947,7 +1013,9 @@ def _result(
         return NOTHING
     if kind == "key" and not signature.pure and verb != "clone":
         made = it.fresh(Type("key"), ref, verb)
-        made.root.constant = bool(args.literals)
+        seed = args.named(params, kinds[1]) if len(kinds) > 1 else None
+        if seed is not None:
+            made.root.constant = seed[1] in args.literals
         made.root.passes = it.frame.passes
         return made
     if kind in ("opaque", "deep"):

@@ -70,6 +70,7 @@ class Interpreter:
 
     def __init__(self, context: ModuleContext) -> None:
         self.context = context
+        self.known = context.project.known
         context.interpreter = self
         self.frame = Frame(None, context, None)
         self.module_frame = self.frame

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_purestate._check.apis import Knowledge, Signature
 from pytest_purestate._check.flow.facts import ModuleFacts
 from pytest_purestate._check.flow.values import ClassValue, Ext, Root, Sym, Type, Value
 
@@ -46,6 +47,14 @@ class ModuleContext:
             place = self._globals[name] = Sym(Root("free", type_, name, owner=self))
         return place
 
+    def declared(self, qualname: str) -> Signature | None:
+        """What the user declares of a function or class that this module defines."""
+        if not self.project.known.mentions(qualname):
+            return None
+        path = (self.file or Path(self.lowered.source.path)).with_suffix("").parts
+        dotted = ".".join(path[:-1] if path[-1:] == ("__init__",) else path)
+        return self.project.known.defined(self.lowered.module.name, dotted, qualname)
+
     def resolve(self, name: str) -> Value | None:
         """The project's value behind an imported dotted name, or None when it is foreign."""
         if name not in self._resolved:
@@ -55,14 +64,19 @@ class ModuleContext:
 
 
 class Project:
-    """All modules met in one run. ``read`` gives a file's source, or None when it cannot be had."""
+    """All modules met in one run. ``read`` gives a file's source, or None when it cannot be had.
+
+    ``known`` is what is known of functions whose source is not looked at; it holds for every module here.
+    """
 
     def __init__(
         self,
         read: Callable[[Path], Source | None],
         lower: Callable[[Source], Lowered],
         find: Callable[[Path, str], Path | None],
+        known: Knowledge,
     ) -> None:
+        self.known = known
         self._read = read
         self._lower = lower
         self._find = find

@@ -6,7 +6,7 @@ import builtins
 from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
-from pytest_purestate._check.apis import KEY_ANNOTATIONS, find
+from pytest_purestate._check.apis import KEY_ANNOTATIONS
 from pytest_purestate._check.apis.classes import annotation_kind
 from pytest_purestate._check.flow.values import (
     NOTHING,
@@ -28,6 +28,7 @@ from pytest_purestate._check.flow.values import (
 )
 
 if TYPE_CHECKING:
+    from pytest_purestate._check.flow.classes import ClassInfo
     from pytest_purestate._check.flow.frame import Frame
     from pytest_purestate._check.flow.interpret import Interpreter
 
@@ -35,6 +36,7 @@ __all__ = [
     "BUILTINS",
     "STATIC",
     "annotation_type",
+    "declared_type",
     "element_type",
     "is_static",
     "part_type",
@@ -114,6 +116,8 @@ def element_type(it: Interpreter, type_: Type, step: Step) -> Type:
     kind, name = step
     if type_.kind == "keys":
         return type_ if isinstance(name, Range) or kind == "." else Type("key", certain=type_.certain)
+    if type_.kind == "stream" and kind == ".":
+        return type_  # ``rngs.params`` is a stream like ``rngs``
     if kind == ".":
         if name in _STATIC_ATTRIBUTES:
             return STATIC
@@ -159,7 +163,7 @@ def annotation_type(it: Interpreter, node: ir.Expr | None) -> Type:
         return annotation_type(it, node.base)
     value = static_value(it, node)
     if isinstance(value, ClassValue):
-        return Type("instance", value.info)
+        return declared_type(value.info) or Type("instance", value.info)
     if isinstance(value, Ext):
         name = value.name
         last = name.rpartition(".")[2]
@@ -169,13 +173,24 @@ def annotation_type(it: Interpreter, node: ir.Expr | None) -> Type:
         known = annotation_kind(name)
         if known is not None:
             return Type(known, name=name, certain=False)
-        signature = find(name)
+        signature = it.known.find(name)
         if signature is not None and signature.returns[0] in _LIBRARY_OBJECTS and last[:1].isupper():
             return Type(signature.returns[0], name=name, certain=False)
         return Type("instance", name=name) if last[:1].isupper() else UNKNOWN
     if isinstance(node, ir.Name) and node.id in KEY_ANNOTATIONS:
         return Type("key", certain=False)
     return UNKNOWN
+
+
+def declared_type(info: ClassInfo) -> Type | None:
+    """What instances of a class of the project are, where the user declares it for the class or a base."""
+    for cls in info.lineage():
+        signatures = [cls.context.declared(cls.cls.qualname)]
+        signatures += [info.context.project.known.declared(b.name) for b in cls.bases if isinstance(b, Ext)]
+        for signature in signatures:
+            if signature is not None and signature.returns[0] in _LIBRARY_OBJECTS:
+                return Type(signature.returns[0], name=signature.name)
+    return None
 
 
 def static_value(it: Interpreter, node: ir.Expr) -> Value | None:
