@@ -79,7 +79,10 @@ def main() -> int:
     print(
         f"tests:    {watcher.passed} passed, {watcher.expected_failures} failed on hidden state, as expected"
     )
-    print(f"training: w = {last.w:.3f}, b = {last.b:.3f} after {len(history)} steps")
+    print(
+        f"training: w = {last.w:.4f} (3 {last.w - 3:+.4f}), b = {last.b:.4f} (1 {last.b - 1:+.4f}) "
+        f"after {len(history)} steps"
+    )
     print(f"curve:    {plot(history, ROOT / 'out' / 'training_curve.png')}")
     return 0
 

@@ -7,11 +7,11 @@ from matplotlib.figure import Figure
 
 from story.history import Record
 
-__all__ = ["plot"]
+__all__ = ["draw", "plot"]
 
 
-def plot(history: list[Record], path: Path) -> Path:
-    """Draw loss, parameters and momentum over the steps into a PNG, and return its absolute path.
+def draw(history: list[Record]) -> Figure:
+    """Return a figure of loss, parameters and momentum over the steps, one below the other.
 
     The figure is built from objects, without `pyplot`, which would keep a current figure in hidden
     state.
@@ -32,6 +32,12 @@ def plot(history: list[Record], path: Path) -> Path:
     momentum.set(ylabel="momentum", xlabel="step")
     params.legend()
     momentum.legend()
+    return figure
+
+
+def plot(history: list[Record], path: Path) -> Path:
+    """Draw the figure into a PNG, and return its absolute path."""
+    figure = draw(history)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
     return path.resolve()

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from hidden_state import caught
 
-from pytest_purestate import assert_deterministic, assert_unchanged
+from pytest_purestate import KeyStream, assert_deterministic, assert_unchanged
 from story.impure.state_machine import Turnstile
 from story.pure.state_machine import COIN, LOCKED, PUSH, action, passages
 
@@ -30,6 +30,14 @@ def test_both_let_the_same_people_pass() -> None:
     assert (
         passages(jnp.asarray(inputs)).tolist() == by_object == [False, False, False, True, False, False, True]
     )
+
+
+def test_both_agree_on_a_day_full_of_people(keys: KeyStream) -> None:
+    inputs = jax.random.bernoulli(keys("people"), shape=(50,)).astype(int)
+    turnstile = Turnstile()
+    by_object = [turnstile.action(input) for input in inputs.tolist()]
+    assert passages(inputs).tolist() == by_object
+    assert any(by_object)
 
 
 def test_function_runs_a_whole_station() -> None:

@@ -1,5 +1,6 @@
 """`demo_project/run.py` ends with 0 when it found exactly what is planted, and else says what differs."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -40,6 +41,7 @@ def test_as_planted(demo: Path) -> None:
     picture = demo / "out" / "training_curve.png"
     assert status == 0, output
     assert "exactly the 7 planted violations were found" in output
+    assert re.search(r"^training: w = 2\.9\d+ .*, b = 0\.99\d+ .* after 100 steps$", output, re.MULTILINE)
     assert f"curve:    {picture.resolve()}" in output
     assert picture.read_bytes().startswith(b"\x89PNG")
 
