@@ -66,6 +66,8 @@ def make_train_state(
     go in beside the params and come back with ``mutable=[...]``: ``apply_fn({"params": p, "batch_stats": b},
     x, mutable=["batch_stats"])`` is ``(y, {"batch_stats": ...})``.
 
+    To initialise from shapes is the idea of linen's ``Module.lazy_init``.
+
     Args:
         model: a linen module, which is initialised under ``jax.jit``; an nnx module, whose variables are
             copied into dicts and which stays as it is; or a pytree of params.

@@ -51,6 +51,9 @@ def assert_deterministic(
     the function remembers elsewhere is not reset: the object that a method is bound to, a closure, a global.
     When the result changes, the report also says what of this changed.
 
+    PyTorch has ``use_deterministic_algorithms``, which forbids what may differ; JAX has no such switch, so this
+    compares what came out.
+
     Compared are types, structure, dtypes, shapes, weak types, sharding and the bits of every element, key
     arrays included; one NaN equals any other NaN.
 

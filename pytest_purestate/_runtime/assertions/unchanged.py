@@ -60,6 +60,8 @@ class assert_unchanged:  # noqa: N801 - reads as the function it is used as
 
     An error that the block raises itself passes through; nothing is compared then.
 
+    To name the leaf that differs is the idea of ``chex.assert_trees_all_equal``, which compares two trees.
+
     Args:
         *trees: what must not change. In the report they are called what the caller calls them.
         **named: the same, with names of your choice: ``assert_unchanged(state=make_state())``.
