@@ -10,6 +10,7 @@ is collected; under xdist the controller does it and hands the result to its wor
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,11 @@ class StaticItems:
         files: dict[str, StaticFile] = {}
         for group in self._reply["groups"]:
             if group["file"] not in files:
-                files[group["file"]] = StaticFile.from_parent(session, path=Path(group["file"]))
+                # The path as we show it: one that is not UTF-8 would end xdist and junit reports.
+                shown = group["path"]
+                files[group["file"]] = StaticFile.from_parent(
+                    session, path=Path(group["file"]), name=shown, nodeid=shown
+                )
             items.append(StaticItem.from_parent(files[group["file"]], name=group["code"], group=group))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
@@ -101,7 +106,8 @@ class StaticItem(pytest.Item):
 
     def reportinfo(self) -> tuple[Path, int, str]:
         """The file, the 0-based line of the first finding, the node's title."""
-        return self.path, self._group["line"] - 1, f"{self._group['path']}::{self.name}"
+        shown = self.config.rootpath / self._group["path"]
+        return shown, self._group["line"] - 1, f"{self._group['path']}::{self.name}"
 
 
 class _FoundError(Exception):
@@ -129,7 +135,10 @@ class _Frames(TerminalRepr):
 
 def _check(config: pytest.Config) -> Reply:
     root = config.rootpath
-    paths = [root / path for path in config.getini("purestate_paths")] or [root]
+    paths: list[Path] = config.getini("purestate_paths") or [root]
+    for path in paths:
+        if not os.path.lexists(path):
+            raise pytest.UsageError(f"purestate_paths: no such file or directory: {_relative(path, root)}")
     try:
         return run_batch(paths, _asked_for(config), root)
     except BatchError as error:
@@ -137,11 +146,16 @@ def _check(config: pytest.Config) -> Reply:
 
 
 def _asked_for(config: pytest.Config) -> list[Path] | None:
-    """The files and directories that the command's arguments name; None where they leave it open.
+    """The files and directories that the command's arguments name; None where there are none.
 
     A node id (``test_a.py::test_b``) asks for that test and for no file.
     """
-    if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
+    if config.args_source is not pytest.Config.ArgsSource.ARGS:
         return None
     here = config.invocation_params.dir
-    return [(here / argument).absolute() for argument in config.args if "::" not in argument]
+    # normpath as pytest does it, so that `..` leads where it leads for the tests
+    return [Path(os.path.normpath(here / argument)) for argument in config.args if "::" not in argument]
+
+
+def _relative(path: Path, root: Path) -> Path:
+    return path.relative_to(root) if path.is_relative_to(root) else path

@@ -132,11 +132,12 @@ def _jax_version() -> str:
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Tell how to repeat a failed test that used keys."""
     report = yield
-    if not report.failed:
-        return report
     stream = item.stash.get(_STREAM, None)
-    if stream is not None and (drawn := len(stream.log)):
-        count = "1 key was drawn" if drawn == 1 else f"{drawn} keys were drawn"
+    if report.when == "teardown" and stream is not None:
+        del item.stash[_STREAM]  # a test that a plugin runs again gets the same keys
+    if report.failed and stream is not None:
+        drawn = len(stream.log)
+        count = "1 key was drawn" if drawn == 1 else f"{drawn or 'no'} keys were drawn"
         report.sections.append(("purestate", f"seed {stream.seed}, {count}\nrepeat: {_command(item)}\n"))
     return report
 
@@ -160,12 +161,16 @@ def _command(item: pytest.Item) -> str:
 
 
 def _node_id(item: pytest.Item) -> str:
-    """The node id; xdist's ``--dist loadgroup`` appends a group to it, on which no key may depend."""
-    mark = item.get_closest_marker("xdist_group")
-    if mark is None:
-        return item.nodeid
-    group = mark.args[0] if mark.args else mark.kwargs.get("name", "default")
-    return item.nodeid.removesuffix(f"@{group}")
+    """The node id without the group that xdist's ``--dist loadgroup`` appends: no key may depend on it."""
+    groups = [
+        str(mark.args[0] if mark.args else mark.kwargs.get("name", "default"))
+        for mark in item.iter_markers("xdist_group")
+    ]
+    # xdist joins all of a test's groups; older versions take the nearest.
+    for group in ("_".join(sorted(set(groups))), *groups[:1]):
+        if group and item.nodeid.endswith(f"@{group}"):
+            return item.nodeid.removesuffix(f"@{group}")
+    return item.nodeid
 
 
 @pytest.fixture
