@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import enum
 import functools
+import gc
 import stat
 import sys
 import traceback
@@ -156,7 +157,10 @@ def check_targets(
     start = functools.partial(Checker, analyse, tuple(targets), overrides, prefilter)
     if jobs == 0:
         check = start()
-        return Run(tuple(check(index) for index in range(len(targets))))
+        try:
+            return Run(tuple(check(index) for index in range(len(targets))))
+        finally:
+            gc.unfreeze()
     outcomes = pool.run(start, len(targets), jobs or pool.available_cpus(), deadline)
     return Run(
         tuple(
@@ -223,7 +227,7 @@ class Checker:
         """Check one target. Never raises for what a file may hold."""
         target = self._targets[index]
         try:
-            with _deep_recursion():
+            with _deep_recursion(), _uncollected():
                 return self._check_target(target)
         except Exception as error:
             finding = _own(
@@ -307,6 +311,22 @@ class Checker:
                 source = Source.from_bytes(_raw(target), target.path, file)
                 self._sources[file] = None if bounds.problem(source.data) else source
         return self._sources[file]
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """No garbage collection meanwhile: syntax trees are large, long-lived and free of cycles.
+
+    Walking them again and again took a third of the time.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()  # what is left is kept to the end of the run
+        if enabled:
+            gc.enable()
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ first time one of them is asked for, which most files never do.
 from __future__ import annotations
 
 import ast
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -74,6 +75,8 @@ def lower(source: Source) -> Lowered:
         tree = cst.parse_module(source.text)
     except cst.ParserSyntaxError as error:
         raise SyntaxProblem(_reason(error), error.editor_line, error.editor_column) from None
+    except cst.CSTValidationError as error:
+        raise _invalid(source.text, error) from None
     except (UnicodeError, ValueError) as error:
         raise SyntaxProblem(str(error), 1, 1) from None
     name, package = module_name(source.file)
@@ -81,6 +84,17 @@ def lower(source: Source) -> Lowered:
     body = lowering.block(tree.body)
     module = ir.Module(name, source.path, body, tuple(lowering.functions), tuple(lowering.classes))
     return Lowered(module, source, tree, lowering.nodes)
+
+
+def _invalid(text: str, error: cst.CSTValidationError) -> SyntaxProblem:
+    """What the parser accepts and the tree refuses. It does not say where; Python does."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            ast.parse(text)
+        except SyntaxError as known:
+            return SyntaxProblem(known.msg, known.lineno or 1, known.offset or 1)
+    return SyntaxProblem(str(error), 1, 1)
 
 
 def _reason(error: cst.ParserSyntaxError) -> str:

@@ -40,7 +40,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "_check.flow": ("_check.flow", *FLOW),
     "_check.rules": (
         *("_check.flow.facts", "_check.flow.values", "_check.flow.classes", "_check.ir", "_check.model"),
-        "_check.rules._reuse",  # what the rules share; a rule never imports another
+        # What the rules share; a rule never imports another.
+        *("_check.rules._reuse", "_check.rules._text"),
     ),
     "_check.registry": ("_check.rules", "_check.model"),
     "_check.docs": ("_check.registry", "_check.model"),
@@ -48,7 +49,14 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "_check.suppress": ("_check.model", "_check.source", "_check.registry", "_check.lexer"),
     "_check.fixer": ("_check.model", "_check.source"),
     "_check.report": ("_check.report", *MODEL, "_check.discovery"),
-    "_check.analysis": ("_check.apis", "_check.flow", "_check.lower", "_check.resolve", "_check.source", "_check.model"),
+    "_check.analysis": (
+        "_check.apis",
+        "_check.flow",
+        "_check.lower",
+        "_check.resolve",
+        "_check.source",
+        "_check.model",
+    ),
     "_check.engine": CORE,
     "_check.batch": CORE,
     "_runtime": ("_runtime", "jax", "jaxlib", "flax", "optax", "chex", "numpy"),

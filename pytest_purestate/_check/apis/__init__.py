@@ -6,12 +6,25 @@ import re
 from collections.abc import Iterable, Iterator
 from functools import cache
 
-from pytest_purestate._check.apis import arrays, ecosystem, flax, host, optax, random, transforms
+from pytest_purestate._check.apis import (
+    arrays,
+    ecosystem,
+    environments,
+    equinox,
+    flax,
+    haiku,
+    host,
+    optax,
+    probabilistic,
+    random,
+    transforms,
+)
 from pytest_purestate._check.apis.declared import parse_declaration
-from pytest_purestate._check.apis.signature import Signature, SignatureError, parse_line, parse_lines
+from pytest_purestate._check.apis.signature import OBJECTS, Signature, SignatureError, parse_line, parse_lines
 
 __all__ = [
     "KEY_ANNOTATIONS",
+    "OBJECTS",
     "Knowledge",
     "Signature",
     "SignatureError",
@@ -28,7 +41,10 @@ __all__ = [
 
 KEY_ANNOTATIONS = random.KEY_ANNOTATIONS
 
-_MODULES = (random, transforms, arrays, flax, optax, ecosystem, host)
+_MODULES = (
+    *(random, transforms, arrays, flax, optax, haiku, equinox, probabilistic, environments, ecosystem),
+    host,
+)
 
 # Other spellings of the same module, longest first.
 _ALIASES = (
@@ -45,6 +61,12 @@ _ALIASES = (
     ("haiku._src.", "haiku."),
     ("jax.numpy.linalg.", "jax.numpy."),
     ("numpyro.contrib.control_flow.", "jax.lax."),
+    ("numpyro.infer.mcmc.", "numpyro.infer."),
+    ("numpyro.infer.hmc.", "numpyro.infer."),
+    ("numpyro.infer.svi.", "numpyro.infer."),
+    ("numpyro.infer.util.Predictive", "numpyro.infer.Predictive"),
+    ("optax.transforms.", "optax."),
+    ("optax.tree.", "optax.tree_utils.tree_"),
 )
 
 

@@ -30,6 +30,7 @@ jax.device_get(x): returns opaque
     round,cumsum,argmax,argmin,argsort,sort,swapaxes,repeat,any,all,conj,take}(): returns array
 
 numpy.random.{default_rng,RandomState,Generator,SeedSequence}(seed): returns opaque
+numpy.random.{seed,set_state}(x): effect seed; returns none
 numpy.random.*(x): returns numpy; effect host-rng
 numpy.{array,zeros,ones,empty,full,zeros_like,ones_like,empty_like,full_like,arange,linspace,copy,eye,
     concatenate,stack,tile,repeat,mean,nanmean,std,nanstd,sum,nansum,median,max,min,var,sqrt,log,exp,

@@ -32,7 +32,9 @@ flax.serialization.to_bytes(x): returns opaque
 flax.jax_utils.{replicate,unreplicate}(tree): returns same tree
 flax.training.common_utils.{shard,shard_prng_key}(xs): returns opaque
 
-flax.nnx.Rngs(default, *, params, dropout): returns stream; consumes default params dropout as init
+flax.nnx.Rngs(default): returns stream; consumes default keys as init
+flax.nnx.reseed(node): consumes keys as init; returns none
+flax.nnx.{fork_rngs,split_rngs}(node): returns opaque
 flax.nnx.{state,split,merge,clone,graphdef}(node): returns opaque
 flax.nnx.*(x): returns opaque
 """

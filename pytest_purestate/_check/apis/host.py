@@ -5,7 +5,8 @@ builtins.print(x): effect print; returns none
 builtins.input(prompt): effect input; returns str
 builtins.{open}(file): effect io; returns opaque
 builtins.breakpoint(): effect breakpoint; returns none
-builtins.{len,int,hash,id,ord,sum,round}(x): returns number
+builtins.{len,int,ord,sum,round}(x): returns number
+builtins.{hash,id}(obj): returns entropy
 builtins.{isinstance,issubclass,hasattr,callable,bool,all,any}(x): returns bool
 builtins.{str,repr,format,ascii,chr}(x): returns str
 builtins.{type,vars,dir,getattr,setattr,delattr,super,object,iter,abs,divmod,max,min,pow,float,complex,
@@ -44,11 +45,21 @@ warnings.{warn,simplefilter,filterwarnings}(x): returns none
 functools.reduce(function, sequence): returns opaque
 itertools.*(x): returns opaque
 math.*(x): returns number
+builtins.int.from_bytes(x): returns number
+@entropy.*(): returns entropy
 operator.*(x): returns opaque
 typing.*(x): returns opaque
 collections.*(x): returns opaque
 os.*(x): returns opaque
+time.{time,time_ns,perf_counter,perf_counter_ns,monotonic,monotonic_ns,process_time}(): returns entropy; effect clock
+datetime.datetime.{now,utcnow,today}(tz): returns entropy; effect clock
 time.*(x): returns number
-random.*(x): returns opaque
+random.{Random}(seed): returns opaque
+random.{seed,setstate}(a): effect seed; returns none
+random.SystemRandom(x): returns entropy
+random.*(x): returns entropy; effect host-rng
+secrets.*(x): returns entropy; effect host-rng
+uuid.{uuid1,uuid4}(x): returns entropy; effect host-rng
+os.{urandom,getrandom,getpid}(n): returns entropy
 warnings.*(x): returns opaque
 """

@@ -7,11 +7,19 @@ optax.{l2_loss,squared_error,huber_loss,softmax_cross_entropy,softmax_cross_entr
     sigmoid_binary_cross_entropy,cosine_similarity,log_cosh,ctc_loss}(x): returns array
 optax.{global_norm,tree_utils.tree_l2_norm}(x): returns array
 optax.{losses}.*(x): returns array
-optax.{schedules,tree_utils,tree,projections,assignment}.*(x): returns opaque
+optax.tree_utils.tree_random_like(rng_key): consumes rng_key; returns state
+optax.tree_utils.tree_split_key_like(rng_key, target_tree): splits rng_key; returns opaque
+optax.{schedules,tree_utils,projections,assignment}.*(x): returns opaque
 optax.{constant_schedule,linear_schedule,cosine_decay_schedule,exponential_decay,
     warmup_cosine_decay_schedule,piecewise_constant_schedule,join_schedules,polynomial_schedule,
     warmup_exponential_decay_schedule}(x): returns opaque
-optax.add_noise(eta, gamma, key): returns transform
+optax.add_noise(eta, gamma, key): consumes key as init; returns transform
+optax.noisy_sgd(learning_rate, eta, gamma, key): consumes key as init; returns transform
+optax.contrib.differentially_private_aggregate(l2_norm_clip, noise_multiplier, key): consumes key as init;
+    returns transform
+optax.contrib.dpsgd(learning_rate, l2_norm_clip, noise_multiplier, key): consumes key as init; returns transform
+optax.monte_carlo.{score_function_jacobians,pathwise_jacobians,
+    measure_valued_jacobians}(function, params, dist_builder, rng): consumes rng; returns opaque
 optax.*(x): returns transform
 @transform.init(params): returns state; pure; state params
 @transform.update(updates, state, params): returns pair state state; pure; state state params

@@ -34,6 +34,7 @@ from dataclasses import dataclass, replace
 
 __all__ = [
     "KINDS",
+    "OBJECTS",
     "Signature",
     "SignatureError",
     "parse_clauses",
@@ -44,11 +45,18 @@ __all__ = [
 
 KINDS = frozenset(
     "key keys array numpy list dict set str number state stream module transform dist none logger "
-    "static transformed kernel initializer deep opaque bool entropy".split()
+    "static transformed kernel initializer deep opaque bool entropy "
+    "transformed_with_state transformed_without_rng tfdist sampler step env constant".split()
 )
 """Result kinds; also ``same p`` (p itself), ``copy p`` (a shallow copy), ``view p`` (p when it holds
 keys, else a new array), ``fold p q`` (the key that p and q make), ``key p`` (the key that the seed p makes),
 ``pair a b`` (a tuple)."""
+
+OBJECTS = frozenset(
+    "module dist tfdist transform stream transformed transformed_with_state transformed_without_rng kernel "
+    "sampler step env initializer constant".split()
+)
+"""Result kinds that are objects of a library: they have methods of their own, and are never keys."""
 
 _OF_PARAMS = {"same": 1, "copy": 1, "view": 1, "fold": 2, "key": 1}
 """Result kinds that name parameters, and how many; ``key`` may go without."""

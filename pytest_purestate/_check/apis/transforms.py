@@ -27,7 +27,7 @@ jax.experimental.host_callback.{call,id_tap}(callback): returns array
 jax.effects_barrier(): returns none
 
 flax.nnx.{jit,pmap,shard_map}(f): wraps f as nnx
-flax.nnx.{vmap,split_rngs}(f): wraps f as nnx
+flax.nnx.vmap(f): wraps f as nnx
 flax.nnx.{grad,value_and_grad,remat,checkpoint,cond,custom_vjp}(f): wraps f as nnx
 flax.nnx.{scan}(f): wraps f as nnx
 flax.nnx.eval_shape(f): wraps f as shape
@@ -42,8 +42,6 @@ equinox.{filter_checkpoint,filter_custom_vjp,filter_custom_jvp,
     filter_closure_convert}(fun): wraps fun as inline
 equinox.{filter_eval_shape,filter_make_jaxpr}(fun): runs fun as shape
 
-haiku.{transform,transform_with_state,without_apply_rng,multi_transform,
-    multi_transform_with_state}(f): runs f as kernel; returns transformed
 haiku.{jit,remat,grad,value_and_grad,checkpoint}(fun): wraps fun as inline
 haiku.{vmap}(fun): wraps fun as vmap
 haiku.{scan}(f, init, xs): runs f as scan

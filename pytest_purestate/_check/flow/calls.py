@@ -14,13 +14,14 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
-from pytest_purestate._check.apis import Signature, is_question
+from pytest_purestate._check.apis import OBJECTS, Signature, is_question
 from pytest_purestate._check.flow import builtin, edits, keys, loops, summarise, types
 from pytest_purestate._check.flow.classes import family_of
 from pytest_purestate._check.flow.facts import Dropped, Effect, Mutation, Rebuilt, SharedStream, Trace
 from pytest_purestate._check.flow.state import merge, merge_values
 from pytest_purestate._check.flow.summary import Substitution, Summary
 from pytest_purestate._check.flow.values import (
+    FOLD,
     NOTHING,
     UNKNOWN,
     Bound,
@@ -173,10 +174,15 @@ def _call(it: Interpreter, callee: Value, args: Args, ref: int, verb: str) -> Va
             if isinstance(method, Wrapped | Partial):
                 return _call(it, method, args.behind(callee, ref), ref, verb)
         if type_.kind:
-            kind = "module" if family_of(type_) == "linen" else type_.kind
-            signature = it.known.method(kind, type_.name, "__call__")
+            signature = _method_of(it, type_, "__call__")
             if signature is not None:
                 return _apply_signature(it, signature, callee, args, ref, verb or "call")
+        elif callee.path and callee.path[-1][0] == ".":  # a bound method that was stored or wrapped
+            base, name = Sym(callee.root, callee.path[:-1]), str(callee.path[-1][1])
+            type_ = types.typeof(it, base)
+            signature = _method_of(it, type_, name) if type_.kind else None
+            if signature is not None:
+                return _apply_signature(it, signature, base, args, ref, name)
     return _unknown(it, args, ref, verb or "call")
 
 
@@ -507,6 +513,7 @@ def _call_mapped(
             for leaf in leaves(value)
             if isinstance(leaf, Sym | Part)
         }
+        roots |= {place.root for place, _ in keys.spent_places(it, value, {})}  # stacked from other keys
         (shared if axis == NOTHING else mapped).update(roots)
     mapped.update(
         leaf.root for value, _ in args.kw.values() for leaf in leaves(value) if isinstance(leaf, Sym)
@@ -548,9 +555,11 @@ def _run(it: Interpreter, signature: Signature, functions: list[Value], args: Ar
         start = args.named(params, "init_val")
         carry = start[0] if start is not None else NOTHING
         test, body = functions[0], functions[-1]
+        given = args.named(params, "cond_fun")
+        test_ref = given[1] if given is not None else ref  # apart, so that what both of them spend is seen
 
         def turn(value: Value, _: int) -> Value:
-            call_value(it, test, [value], (), ref, "cond_fun")
+            call_value(it, test, [value], (), test_ref, "cond_fun")
             return call_value(it, body, [value], (), ref, "body_fun")
 
         return _repeat(it, carry, turn)
@@ -709,7 +718,8 @@ def _call_method(
         field_ = type_.cls.fields().get(name)
         if field_ is not None and field_.type.cls is not None:
             return _call(it, held, args, ref, name)
-    if held is not place and isinstance(held, Sym) and types.typeof(it, held).kind:
+    kind = types.typeof(it, held).kind if isinstance(held, Sym) else ""
+    if kind and (held is not place or (kind in OBJECTS and type_.kind not in OBJECTS)):
         return _call(it, held, args, ref, name)
     if _is_at_update(base):
         it.frame.facts.dropped.pop(ref, None)
@@ -718,7 +728,9 @@ def _call_method(
     kind = _method_kind(type_)
     if kind in ("list", "dict", "set", "", "tuple", "state", "instance") and name in edits.MUTATORS:
         return _mutator(it, base, name, args, ref, base_ref, node)
-    signature = it.known.method(kind, type_.name, name)
+    signature = _method_of(it, type_, name)
+    if signature is None and keys.may_be_key(it, base):
+        signature = it.known.method("key", "", name)
     if signature is not None:
         return _apply_signature(it, signature, base, args, ref, name)
     if name in ("replace", "_replace") and args.kw and not args.pos and not (set(args.kw) & _NOT_UPDATES):
@@ -741,6 +753,14 @@ def _call_method(
             args = Args(args.pos, {k: v for k, v in args.kw.items() if k != "rngs"}, args.star)
             _state_like(it, args.pos[:1])
     return _unknown(it, args, ref, name)
+
+
+def _method_of(it: Interpreter, type_: Type, name: str) -> Signature | None:
+    """What is known of a method by the kind of its receiver, or by the family of the receiver's class."""
+    signature = it.known.method(_method_kind(type_), type_.name, name)
+    if signature is None and (family := family_of(type_)):
+        signature = it.known.method(family, "", name)
+    return signature
 
 
 def _method_kind(type_: Type) -> str:
@@ -848,12 +868,8 @@ def _apply_signature(
         args = _placed(it, signature, args)
     params = signature.params
     wanted = signature.consumes
-    if "keys" in wanted:  # whatever argument is, or is called, a key
-        for value, at in args.every():
-            if isinstance(value, Sym) and (
-                keys.is_key(it, value) or keys.looks_like_key(keys.label_of(value))
-            ):
-                keys.spend(it, value, at, ref, verb, signature.how, True)
+    if "keys" in wanted:
+        _spend_every(it, signature, args, ref, verb)
     for param in wanted:
         given = args.named(params, param)
         if given is not None:
@@ -876,11 +892,27 @@ def _apply_signature(
         value = _callbacks(it, signature, args, ref, verb)
         if signature.wraps or signature.returns == ("opaque",):
             return value
-    if signature.how == "split" or (signature.pure and signature.returns[0] == "key"):
+    if signature.how == "split" or signature.returns[0] == "fold":
         _note_pure(it, ref, "split" if signature.how == "split" else "fold_in", "", UNKNOWN, Confidence.HIGH)
     elif signature.pure and not signature.callbacks:
         _note_pure(it, ref, verb, signature.name, types.typeof(it, receiver), Confidence.HIGH)
     return _result(it, signature, receiver, args, ref, verb, name)
+
+
+def _spend_every(it: Interpreter, signature: Signature, args: Args, ref: int, verb: str) -> None:
+    """Spend whatever argument is, or is called, a key; one key under two names makes two streams alike."""
+    given = [(name, *entry) for name, entry in zip(signature.params, args.pos, strict=False)]
+    given += [("", *entry) for entry in args.pos[len(given) :]]
+    given += [(name, *entry) for name, entry in args.kw.items()]
+    streams: dict[Sym, list[str]] = {}
+    for name, value, at in given:
+        if isinstance(value, Sym) and (keys.is_key(it, value) or keys.looks_like_key(keys.label_of(value))):
+            others = streams.setdefault(value, [])
+            if name and others and signature.how == "init":
+                _note_one_key(it, value, at, verb, (*others, name))
+            else:
+                keys.spend(it, value, at, ref, verb, signature.how, True)
+            others.append(name)
 
 
 def _placed(it: Interpreter, signature: Signature, args: Args) -> Args:
@@ -963,8 +995,13 @@ def _note_shared(it: Interpreter, value: Value, ref: int, verb: str) -> None:
         if place.root is value.root and len(place.path) == len(value.path) + 1 and isinstance(held, Sym):
             seen.setdefault(held, []).append(str(place.path[-1][1]))
     for held, names in seen.items():
-        if len(names) > 1 and not it.frame.replays:
-            it.frame.facts.shared.setdefault(ref, SharedStream(ref, verb, tuple(names), held))
+        if len(names) > 1:
+            _note_one_key(it, held, ref, verb, tuple(names))
+
+
+def _note_one_key(it: Interpreter, key: Sym, ref: int, verb: str, names: tuple[str, ...]) -> None:
+    if not it.frame.replays:
+        it.frame.facts.shared.setdefault(ref, SharedStream(ref, verb, names, key))
 
 
 def _result(
@@ -977,6 +1014,12 @@ def _result(
             tuple([it.fresh(Type(kind) if kind != "opaque" else UNKNOWN, ref, verb) for kind in kinds[1:]])
         )
     kind = kinds[0]
+    sources = (types.entropy_of(types.typeof(it, value)) for value, _ in args.pos)
+    source = next(filter(None, sources), "")
+    if kind == "entropy" or (source and kind in ("number", "opaque", "array", "numpy", "str")):
+        return it.fresh(Type("entropy", name=source or name or verb), ref, verb)
+    if kind == "fold":
+        return _folded(it, args.named(params, kinds[1]), args.named(params, kinds[2]), ref, verb)
     if kind in ("same", "copy", "view"):
         wanted = kinds[1] if len(kinds) > 1 else params[0]
         given: tuple[Value, int] | None = (
@@ -990,7 +1033,7 @@ def _result(
                 return it.fresh(types.typeof(it, value), ref, "new:apply_gradients")
             return value
         if kind == "view":
-            if keys.is_key(it, value):
+            if keys.may_be_key(it, value):
                 return value
             held = keys.keys_inside(it, value)
             if held:
@@ -1011,10 +1054,11 @@ def _result(
         return fresh
     if kind == "none":
         return NOTHING
-    if kind == "key" and not signature.pure and verb != "clone":
+    if kind == "key" and verb != "clone":
         made = it.fresh(Type("key"), ref, verb)
         seed = args.named(params, kinds[1]) if len(kinds) > 1 else None
         if seed is not None:
+            keys.note_seed(it, seed, ref)
             made.root.constant = seed[1] in args.literals
         made.root.passes = it.frame.passes
         return made
@@ -1022,11 +1066,32 @@ def _result(
         return it.fresh(UNKNOWN, ref, verb if kind == "opaque" else f"new:{verb}")
     if kind == "state" and name.endswith("TrainState.create"):
         return _created(it, Type("instance", name="flax.training.train_state.TrainState"), args, ref)
-    fresh_name = name if kind in ("module", "dist", "transform") else ""
+    named = kind in OBJECTS or signature.effect == "host-rng"
+    fresh_name = name if named else ""
     result = it.fresh(Type(kind, name=fresh_name), ref, f"new:{verb}" if signature.pure else verb)
     if kind == "numpy" and args.pos and isinstance(args.pos[0][0], Sym):
         result.root.base = args.pos[0][0]
     return result
+
+
+def _folded(
+    it: Interpreter, key: tuple[Value, int] | None, data: tuple[Value, int] | None, ref: int, verb: str
+) -> Value:
+    """``fold_in(key, data)`` is a place below the key, so that folding the same data twice is one place."""
+    if key is None or data is None:
+        return it.fresh(Type("key"), ref, verb)
+    step = (FOLD, it.as_index(data[0]))
+
+    def of(value: Value) -> Value:
+        if isinstance(value, Choice):
+            return merge_values([(of(option), guards) for option, guards in value.options]) or NOTHING
+        if isinstance(value, Sym) and types.typeof(it, value).kind != "keys":
+            place = value.child(step)
+            it.frame.folds.setdefault(place, set()).add(ref)
+            return place
+        return it.fresh(Type("key"), ref, verb)
+
+    return of(key[0])
 
 
 def _unknown(it: Interpreter, args: Args, ref: int, verb: str, name: str = "") -> Value:

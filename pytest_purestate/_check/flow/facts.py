@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Broadcast",
+    "Captured",
     "ConstantKey",
     "Dropped",
     "Effect",
@@ -23,6 +24,7 @@ __all__ = [
     "Mutation",
     "Rebuilt",
     "Reuse",
+    "Seed",
     "SharedStream",
     "Split",
     "Stale",
@@ -37,7 +39,8 @@ class Reuse:
     """A key spent by ``second`` that ``first`` had spent already.
 
     ``kind``: ``loop`` (the same expression in a later pass), ``parent`` (spent by a split before),
-    ``swapped`` (a sibling named ``instead`` lies unused) or ``plain``.
+    ``swapped`` (a sibling named ``instead`` lies unused), ``folded`` (made by two ``fold_in`` of the same data)
+    or ``plain``.
     """
 
     kind: str
@@ -137,6 +140,25 @@ class ConstantKey:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Seed:
+    """A key whose seed differs from run to run: the call, the argument, and the function it comes from."""
+
+    ref: int
+    argument: int
+    source: str
+    confidence: Confidence
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Captured:
+    """A key of the module, or of the function around, that a function spends; ``owner`` is None for the module."""
+
+    use: Use
+    place: Sym
+    owner: ir.Function | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Broadcast:
     """A key that every lane of a ``vmap`` spends. ``how``: captured, bound (by ``partial``) or in_axes."""
 
@@ -199,6 +221,9 @@ class FunctionFacts:
     successors: dict[int, Successor] = field(default_factory=dict)
     shared: dict[int, SharedStream] = field(default_factory=dict)
     constants: dict[int, ConstantKey] = field(default_factory=dict)
+    seeds: dict[int, Seed] = field(default_factory=dict)
+    captured: dict[int, Captured] = field(default_factory=dict)
+    hands_out: set[ir.Function] = field(default_factory=set)
     broadcasts: dict[int, Broadcast] = field(default_factory=dict)
     stale: dict[int, Stale] = field(default_factory=dict)
     rebuilt: dict[int, Rebuilt] = field(default_factory=dict)
@@ -245,12 +270,18 @@ class ModuleFacts:
         return Edit(self.span(ref), replacement)
 
     def reuses(self, kind: str) -> Iterator[tuple[FunctionFacts, Reuse]]:
-        """The reuses of one kind, but for functions that only run for their shapes."""
+        """The reuses of one kind, but for local functions that only run for their shapes."""
         for facts in self.functions:
-            if facts.function not in self.dry:
+            if not self._is_probe(facts.function):
                 for reuse in facts.reuses.values():
                     if reuse.kind == kind:
                         yield facts, reuse
+
+    def _is_probe(self, function: ir.Function | None) -> bool:
+        """Whether nobody can run a function but for its shapes: a module's function others may call."""
+        if function is None or function not in self.dry or function in self.traced:
+            return False
+        return function.parent is not None or function.is_lambda
 
     def traced_functions(self) -> Iterator[tuple[FunctionFacts, Trace]]:
         """Every traced function: transformed, nested in one, or called from one in this module."""

@@ -49,6 +49,7 @@ class Frame:
         self.used: dict[tuple[int, int], Use] = {}  # ... that were spent
         self.moved: set[Root] = set()
         self.fresh: dict[Root, tuple[int, int, str, str]] = {}
+        self.folds: dict[Sym, set[int]] = {}  # the calls of fold_in that made a key
         self.steps = 0
         self.mapped = False
         self.repeats = False

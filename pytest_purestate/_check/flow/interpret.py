@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from pytest_purestate._check import ir
+from pytest_purestate._check.apis import OBJECTS
 from pytest_purestate._check.flow import calls, conditions, edits, keys, loops, summarise, types
 from pytest_purestate._check.flow.classes import ClassInfo, Field
 from pytest_purestate._check.flow.facts import Effect
@@ -586,9 +587,10 @@ class Interpreter:
                 default = self.eval(statement.value) if statement.value is not None else None
                 name = statement.target.id
                 keys.note_constant_field(self, default, statement.value)
-                info.own_fields[name] = Field(
-                    name, types.annotation_type(self, statement.annotation), statement.target.ref, default
-                )
+                type_ = types.annotation_type(self, statement.annotation)
+                if default is not None and (held := types.typeof(self, default)).kind in OBJECTS:
+                    type_ = held  # ``kernel_init: Callable = nn.initializers.normal()``
+                info.own_fields[name] = Field(name, type_, statement.target.ref, default)
             else:
                 self.block((statement,))
         if self.frame.state is None:
@@ -875,6 +877,8 @@ class Interpreter:
             return self.fresh(types.STATIC, ref, "arithmetic")
         for side in (left, right):
             type_ = types.typeof(self, side)
+            if source := types.entropy_of(type_):
+                return self.fresh(Type("entropy", name=source), ref, "arithmetic")
             if type_.kind == "array":
                 return self.fresh(Type("array", certain=type_.certain), ref, "arithmetic")
         return self.fresh(UNKNOWN, ref, "arithmetic")

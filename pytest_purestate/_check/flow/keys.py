@@ -7,15 +7,30 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
+from pytest_purestate._check.apis import OBJECTS
 from pytest_purestate._check.flow import types
-from pytest_purestate._check.flow.facts import Broadcast, ConstantKey, Reuse, Split, Stale, Successor, Swap
+from pytest_purestate._check.flow.facts import (
+    Broadcast,
+    Captured,
+    ConstantKey,
+    Reuse,
+    Seed,
+    Split,
+    Stale,
+    Successor,
+    Swap,
+)
 from pytest_purestate._check.flow.values import (
+    FOLD,
+    UNKNOWN,
     Choice,
     Const,
+    Func,
     Guards,
     Iter,
     Linear,
     Part,
+    Partial,
     Path,
     Range,
     Sym,
@@ -23,7 +38,10 @@ from pytest_purestate._check.flow.values import (
     Type,
     Use,
     Value,
+    Wrapped,
     contradicts,
+    is_folded,
+    leaves,
     overlap,
 )
 from pytest_purestate._check.model import Confidence
@@ -38,8 +56,10 @@ __all__ = [
     "label_of",
     "looks_like_key",
     "mark_read",
+    "may_be_key",
     "name_successor",
     "note_constant_field",
+    "note_seed",
     "record_split",
     "spend",
     "spent_places",
@@ -48,7 +68,7 @@ __all__ = [
 _KEY_NAME = re.compile(
     r"(^|_)(key|keys|rng|rngs|prng|prngkey|prng_key|subkey|seed_key|k|rng_key|subrng)\d*($|_)"
 )
-_NEVER_KEYS = frozenset(("str", "number", "numpy", "module", "transform", "dist", "set", "stream", "bool"))
+_NEVER_KEYS = OBJECTS.union(("entropy", "str", "number", "numpy", "set", "bool"))
 _PAIRED = frozenset(("permutation", "choice", "shuffle"))
 
 
@@ -73,6 +93,13 @@ def is_key(it: Interpreter, value: Value) -> bool:
         base = value if isinstance(value, Sym) else value.base
         return any(use.strong and overlap(path, base.path) for path, use in it.state.spent.get(base.root, ()))
     return False
+
+
+def may_be_key(it: Interpreter, value: Value) -> bool:
+    """Whether a value is a key, or nothing is known of it but a name that keys have: it may be spent later."""
+    if is_key(it, value):
+        return True
+    return isinstance(value, Sym) and types.typeof(it, value) == UNKNOWN and looks_like_key(label_of(value))
 
 
 def keys_inside(it: Interpreter, value: Value) -> list[Value]:
@@ -182,6 +209,18 @@ def _note_constant(frame: Frame, place: Sym, use: Use) -> None:
         frame.facts.constants.setdefault(ref, ConstantKey(ref, "loop", use, Confidence.HIGH))
 
 
+def note_seed(it: Interpreter, given: tuple[Value, int], ref: int) -> None:
+    """Note a key made from what differs between runs: the clock, the system's entropy, an unseeded generator."""
+    value, at = given
+    if it.frame.replays:
+        return
+    for leaf in leaves(value):
+        source = types.entropy_of(types.typeof(it, leaf))
+        if source:
+            sure = Confidence.HIGH if leaf is value else Confidence.MEDIUM
+            it.frame.facts.seeds.setdefault(ref, Seed(ref, at, source, sure))
+
+
 def note_constant_field(it: Interpreter, default: Value | None, node: ir.Expr | None) -> None:
     """Note a field of a class whose default is a key made of a constant."""
     if default is None or node is None or it.context.facts.is_test:
@@ -196,7 +235,7 @@ def note_constant_field(it: Interpreter, default: Value | None, node: ir.Expr | 
 
 def _note_broadcast(frame: Frame, place: Sym, type_: Type, use: Use) -> None:
     """Note a key that every lane of the vmap in force spends alike."""
-    if frame.lanes is None or place.root in frame.lanes[0] or type_.kind == "keys":
+    if frame.lanes is None or place.root in frame.lanes[0] or type_.kind == "keys" or is_folded(place.path):
         return
     _, shared, bound = frame.lanes
     how = "in_axes" if place.root in shared else "bound" if bound else "captured"
@@ -217,8 +256,6 @@ def _meet(
             continue
         if first.ref == use.ref and first.passes == use.passes:
             continue
-        if first.call == use.call and first.passes == use.passes:
-            continue  # two paths through one call
         if use.by_self and first.owner is not None and first.owner is use.owner:
             return  # both uses are inside the methods of one class, where the defect is
         sure = _confidence(place, type_, first, use)
@@ -228,7 +265,15 @@ def _meet(
         return
     confidence, first = best
     loop = first.ref == use.ref
-    kind = "loop" if loop else "parent" if first.kind == "split" else "plain"
+    kind = (
+        "loop"
+        if loop
+        else "folded"
+        if len(frame.folds.get(place, ())) > 1
+        else "parent"
+        if first.kind == "split"
+        else "plain"
+    )
     known = frame.facts.reuses.get(use.ref)
     if known is None or known.confidence < confidence:
         frame.facts.reuses[use.ref] = Reuse(kind, first, use, place, confidence)
@@ -240,6 +285,8 @@ def _confidence(place: Sym, type_: Type, first: Use, second: Use) -> Confidence 
     if not (known or first.strong or second.strong):
         return Confidence.LOW
     if (first.ref == second.ref and not second.strong) or "store" in (first.kind, second.kind):
+        return Confidence.LOW
+    if _may_differ(place):
         return Confidence.LOW
     # The same permutation for paired arrays is meant; the same one in every epoch is not.
     if (
@@ -255,6 +302,15 @@ def _confidence(place: Sym, type_: Type, first: Use, second: Use) -> Confidence 
     absent = object()
     dominates = all(second.guards.get(c, absent) == v for c, v in first.guards.items())
     return Confidence.HIGH if certain and dominates else Confidence.MEDIUM
+
+
+def _may_differ(place: Sym) -> bool:
+    """Whether what was folded in hides in an object that unseen code may have advanced in between."""
+    for kind, data in place.path:
+        data = data.base if kind == FOLD and isinstance(data, Linear) else data
+        if kind == FOLD and isinstance(data, Sym) and data.path:
+            return True
+    return False
 
 
 def _deepest(use: Use) -> Use:
@@ -373,6 +429,7 @@ def finish(it: Interpreter, frame: Frame) -> None:
     if not frame.replays:
         _find_dead_successors(frame)
         _find_stale(it, frame)
+        _find_captured(it, frame)
 
 
 def _split_behind(splits: object, reuse: Reuse) -> Split | None:
@@ -389,6 +446,32 @@ def _find_dead_successors(frame: Frame) -> None:
     for root, (ref, statement, name, verb) in frame.fresh.items():
         if root not in frame.moved:
             frame.facts.successors.setdefault(ref, Successor(ref, statement, name, verb))
+
+
+def _find_captured(it: Interpreter, frame: Frame) -> None:
+    """Keys from outside that the function spends, and the nested functions that it hands out to be called."""
+    function = frame.function
+    if function is None or frame.state is None:
+        return
+    for root, entries in frame.state.spent.items():
+        owner = root.owner
+        if root.kind != "free" or root.name in frame.declared:
+            continue
+        # A variable of the module is a key by its origin, or it may be a seed or a flag.
+        if root.type.kind not in ("key", "keys") and not (
+            root.type.kind == "" and isinstance(owner, ir.Function)
+        ):
+            continue
+        for path, use in entries:
+            if use.strong and not is_folded(path) and use.ref not in frame.facts.reuses:
+                outside = owner if isinstance(owner, ir.Function) else None
+                frame.facts.captured.setdefault(use.ref, Captured(use, Sym(root, path), outside))
+    for value, _ in frame.returns:
+        for leaf in leaves(value):
+            while isinstance(leaf, Wrapped | Partial):
+                leaf = leaf.func
+            if isinstance(leaf, Func):
+                frame.facts.hands_out.add(leaf.function)
 
 
 _ONCE = frozenset(
@@ -415,7 +498,7 @@ def _find_stale(it: Interpreter, frame: Frame) -> None:
                 continue
             for path, use in entries:
                 place = Sym(root, path)
-                if not path or not use.strong or any(step[0] == "[" for step in path) or place in state.heap:
+                if not path or not use.strong or any(step[0] != "." for step in path) or place in state.heap:
                     continue
                 if any(
                     place.path[:depth] and Sym(root, place.path[:depth]) in state.heap

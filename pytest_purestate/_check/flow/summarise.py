@@ -151,9 +151,18 @@ def _summarise(
     )
 
 
-def leaving(it: Interpreter, value: Value, frame: Frame, state: State) -> Value:
-    """``value`` as it is outside the frame: closures take along what they captured."""
+def leaving(
+    it: Interpreter, value: Value, frame: Frame, state: State, met: dict[ir.Function, Func] | None = None
+) -> Value:
+    """``value`` as it is outside the frame: closures take along what they captured.
+
+    ``met`` are the closures on the way here: functions may capture each other, and themselves.
+    """
+    met = {} if met is None else met
     if isinstance(value, Func) and value.captured is None and value.frame is frame:
+        if value.function in met:
+            return met[value.function]
+        met[value.function] = value
         summary = it.summaries.get(value.function)
         names = summary.free if summary is not None else {}
         bound = frame.function.bound if frame.function is not None else frozenset()
@@ -161,21 +170,18 @@ def leaving(it: Interpreter, value: Value, frame: Frame, state: State) -> Value:
         closed = Func(value.function, value.context, value.frame, captured, value.role)
         for name in names:
             if name in bound and (item := state.env.get(name)) is not None and item is not value:
-                captured[name] = (
-                    item
-                    if isinstance(item, Func) and item.function is value.function
-                    else leaving(it, item, frame, state)
-                )
+                captured[name] = leaving(it, item, frame, state, met)
+        met[value.function] = closed
         return closed
     if isinstance(value, Tup):
-        return Tup(tuple([leaving(it, item, frame, state) for item in value.items]))
+        return Tup(tuple([leaving(it, item, frame, state, met) for item in value.items]))
     if isinstance(value, Wrapped):
-        return Wrapped(leaving(it, value.func, frame, state), value.mode, value.api, value.options)
+        return Wrapped(leaving(it, value.func, frame, state, met), value.mode, value.api, value.options)
     if isinstance(value, Partial):
-        return Partial(leaving(it, value.func, frame, state), value.args, value.kwargs)
+        return Partial(leaving(it, value.func, frame, state, met), value.args, value.kwargs)
     if isinstance(value, Choice):
         return Choice(
-            tuple([(leaving(it, option, frame, state), guards) for option, guards in value.options])
+            tuple([(leaving(it, option, frame, state, met), guards) for option, guards in value.options])
         )
     return value
 

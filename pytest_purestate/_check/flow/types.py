@@ -6,9 +6,10 @@ import builtins
 from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
-from pytest_purestate._check.apis import KEY_ANNOTATIONS
+from pytest_purestate._check.apis import KEY_ANNOTATIONS, OBJECTS
 from pytest_purestate._check.apis.classes import annotation_kind
 from pytest_purestate._check.flow.values import (
+    FOLD,
     NOTHING,
     UNKNOWN,
     Choice,
@@ -38,6 +39,7 @@ __all__ = [
     "annotation_type",
     "declared_type",
     "element_type",
+    "entropy_of",
     "is_static",
     "part_type",
     "static_value",
@@ -49,7 +51,6 @@ STATIC = Type("static")
 """Shapes, dtypes, treedefs: Python values at trace time."""
 
 _STATIC_ATTRIBUTES = frozenset(("shape", "ndim", "dtype", "size", "aval", "sharding"))
-_LIBRARY_OBJECTS = frozenset(("module", "dist", "transform", "stream", "transformed", "kernel"))
 
 
 def typeof(it: Interpreter, value: Value | None) -> Type:
@@ -85,6 +86,11 @@ def typeof(it: Interpreter, value: Value | None) -> Type:
     return UNKNOWN
 
 
+def entropy_of(type_: Type) -> str:
+    """The function whose answer differs from run to run that a value comes from, or an empty string."""
+    return type_.name if type_.kind in ("entropy", "numpy") else ""
+
+
 def is_static(it: Interpreter, value: Value, depth: int = 0) -> bool:
     """Whether a value is a Python value at trace time: shapes, dtypes, literals and what is made of them."""
     if depth > 8:  # a container may hold itself
@@ -114,6 +120,8 @@ def is_static(it: Interpreter, value: Value, depth: int = 0) -> bool:
 def element_type(it: Interpreter, type_: Type, step: Step) -> Type:
     """The type of an attribute or element of a value of this type."""
     kind, name = step
+    if kind == FOLD:
+        return Type("key")
     if type_.kind == "keys":
         return type_ if isinstance(name, Range) or kind == "." else Type("key", certain=type_.certain)
     if type_.kind == "stream" and kind == ".":
@@ -121,6 +129,8 @@ def element_type(it: Interpreter, type_: Type, step: Step) -> Type:
     if kind == ".":
         if name in _STATIC_ATTRIBUTES:
             return STATIC
+        if type_.kind == "entropy":
+            return type_
         if type_.cls is not None:
             field = type_.cls.fields().get(str(name))
             if field is not None:
@@ -133,7 +143,7 @@ def element_type(it: Interpreter, type_: Type, step: Step) -> Type:
             return type_
         if type_.kind == "instance" and name in ("params", "opt_state", "batch_stats"):
             return Type("state")
-    elif type_.kind in ("array", "state", "numpy", "static"):
+    elif type_.kind in ("array", "state", "numpy", "static", "entropy"):
         return type_
     elif type_.kind == "at":
         return Type("at[]", certain=type_.certain)
@@ -174,7 +184,7 @@ def annotation_type(it: Interpreter, node: ir.Expr | None) -> Type:
         if known is not None:
             return Type(known, name=name, certain=False)
         signature = it.known.find(name)
-        if signature is not None and signature.returns[0] in _LIBRARY_OBJECTS and last[:1].isupper():
+        if signature is not None and signature.returns[0] in OBJECTS and last[:1].isupper():
             return Type(signature.returns[0], name=name, certain=False)
         return Type("instance", name=name) if last[:1].isupper() else UNKNOWN
     if isinstance(node, ir.Name) and node.id in KEY_ANNOTATIONS:
@@ -188,7 +198,7 @@ def declared_type(info: ClassInfo) -> Type | None:
         signatures = [cls.context.declared(cls.cls.qualname)]
         signatures += [info.context.project.known.declared(b.name) for b in cls.bases if isinstance(b, Ext)]
         for signature in signatures:
-            if signature is not None and signature.returns[0] in _LIBRARY_OBJECTS:
+            if signature is not None and signature.returns[0] in OBJECTS:
                 return Type(signature.returns[0], name=signature.name)
     return None
 

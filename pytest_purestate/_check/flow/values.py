@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pytest_purestate._check.flow.project import ModuleContext
 
 __all__ = [
+    "FOLD",
     "IMPOSSIBLE",
     "NOTHING",
     "START",
@@ -52,6 +53,7 @@ __all__ = [
     "Value",
     "Wrapped",
     "contradicts",
+    "is_folded",
     "leaves",
     "overlap",
 ]
@@ -113,7 +115,7 @@ class Root:
 
 
 class Sym(NamedTuple):
-    """A place: an object and a path of steps ``(".", name)`` or ``("[", index)`` below it."""
+    """A place: an object and a path of steps below it: ``(".", name)``, ``("[", index)`` or ``(FOLD, data)``."""
 
     root: Root
     path: Path = ()
@@ -228,6 +230,9 @@ NOTHING = Const(None)
 START: Guards = {("never",): False}
 """The guards at the start of a function: nothing is assumed but that the impossible does not happen."""
 
+FOLD = "fold"
+"""The step from a key to ``fold_in(key, data)``: the same key and data are the same place."""
+
 IMPOSSIBLE: Guards = {("never",): True}
 """What no path satisfies."""
 
@@ -311,8 +316,12 @@ def _steps_overlap(a: object, b: object) -> bool | None:
 def overlap(a: Path, b: Path) -> bool | None:
     """Whether two paths below one object meet: True, False, or None when it cannot be told.
 
-    A path meets its own prefixes: spending a whole key array spends every element.
+    A path meets its own prefixes: spending a whole key array spends every element. A folded key is another
+    key than the one it was folded from.
     """
+    shorter, longer = (a, b) if len(a) <= len(b) else (b, a)
+    if is_folded(longer[len(shorter) :]):
+        return False
     unsure = False
     for (kind_a, name_a), (kind_b, name_b) in zip(a, b, strict=False):
         if kind_a != kind_b:
@@ -322,6 +331,11 @@ def overlap(a: Path, b: Path) -> bool | None:
             return False
         unsure = unsure or met is None
     return None if unsure else True
+
+
+def is_folded(path: Path) -> bool:
+    """Whether a place is a key made by ``fold_in``, or part of one."""
+    return any(kind == FOLD for kind, _ in path)
 
 
 def leaves(value: Value) -> Iterator[Value]:

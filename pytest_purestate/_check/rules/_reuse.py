@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from pytest_purestate._check.flow.facts import FunctionFacts, ModuleFacts, Reuse
+from pytest_purestate._check.flow.facts import FunctionFacts, ModuleFacts, Reuse, Trace
 from pytest_purestate._check.flow.values import Use
 from pytest_purestate._check.model import Finding, Fix, Label
 
-__all__ = ["chain", "name_of", "reuse_finding", "scope_of"]
+__all__ = ["chain", "name_of", "reuse_finding", "scope_of", "trace_label"]
 
 
 def scope_of(facts: FunctionFacts) -> str:
     """The qualified name a finding belongs to."""
     return facts.function.qualname if facts.function is not None else ""
+
+
+def trace_label(trace: Trace) -> Label:
+    """Where a function is handed to the transform that traces it."""
+    lowered = trace.context.lowered
+    return Label(
+        lowered.span(trace.ref), f"traced by `{trace.api.removeprefix('@')}` here", lowered.source.path
+    )
 
 
 def name_of(use: Use) -> str:

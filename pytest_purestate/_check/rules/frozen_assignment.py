@@ -45,6 +45,7 @@ from pytest_purestate._check.flow.classes import family_of, is_frozen
 from pytest_purestate._check.flow.facts import FunctionFacts, ModuleFacts, Mutation
 from pytest_purestate._check.model import Applicability, Confidence, Edit, Finding, Fix, Rule, Severity
 from pytest_purestate._check.rules._reuse import scope_of
+from pytest_purestate._check.rules._text import fitted
 
 _CONSTRUCTION = frozenset(("__init__", "__post_init__", "__new__", "__setstate__", "setup", "__check_init__"))
 
@@ -73,9 +74,10 @@ def _fix(module: ModuleFacts, mutation: Mutation, family: str, base: str, name: 
         return None
     value = module.text(mutation.value)
     if mutation.op:
-        value = f"{base}.{name} {mutation.op} {value}"
+        value = f"{base}.{name} {mutation.op} {fitted('x ' + mutation.op + ' {}', value)}"
     if module.span(mutation.target).start != module.span(mutation.ref).start or "\n" in value:
         return None
+    value = fitted("f(x={})", value)
     # equinox and dataclasses need an import that may not be there, or is spelled otherwise.
     applicability = Applicability.UNSAFE if family in ("struct", "namedtuple") else Applicability.DISPLAY_ONLY
     return Fix(

@@ -41,13 +41,16 @@ def mask(n):
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from pytest_purestate._check.flow.facts import ModuleFacts, Mutation
 from pytest_purestate._check.model import Applicability, Confidence, Edit, Finding, Fix, Rule, Severity, Span
 from pytest_purestate._check.rules._reuse import scope_of
+from pytest_purestate._check.rules._text import fitted
 
 _METHODS = {"": "set", "+": "add", "-": "subtract", "*": "multiply", "/": "divide", "**": "power"}
+_PLACE = re.compile(r"[^\W\d]\w*(\.\w+|\[[^()\[\]{}]*\])*")  # can be assigned to, and read twice
 
 
 def _fix(module: ModuleFacts, mutation: Mutation) -> Fix | None:
@@ -57,12 +60,14 @@ def _fix(module: ModuleFacts, mutation: Mutation) -> Fix | None:
         return None
     statement, target = module.span(mutation.ref), module.span(mutation.target)
     text = module.text(mutation.target)
-    value = module.text(mutation.value)
+    value = fitted("f(x={})", module.text(mutation.value))
     between = module.slice(Span(target.end, module.span(mutation.value).start)).strip()
     bracket = _index_start(text)
     if target.start != statement.start or bracket < 0 or between.rstrip("( ") != f"{mutation.op}=":
         return None
     base, index = text[:bracket], text[bracket:]
+    if _PLACE.fullmatch(base) is None:
+        return None
     if mutation.op == "-":
         method = "subtract"
     applicability = Applicability.SAFE if mutation.type.certain else Applicability.UNSAFE

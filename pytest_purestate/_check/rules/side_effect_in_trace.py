@@ -45,8 +45,8 @@ from collections.abc import Iterator
 
 from pytest_purestate._check import ir
 from pytest_purestate._check.flow.facts import Effect, FunctionFacts, ModuleFacts, Mutation, Trace
-from pytest_purestate._check.model import Confidence, Finding, Label, Rule, Severity
-from pytest_purestate._check.rules._reuse import scope_of
+from pytest_purestate._check.model import Confidence, Finding, Rule, Severity
+from pytest_purestate._check.rules._reuse import scope_of, trace_label
 
 _TEXT = {
     "print": "`{what}` runs while tracing only",
@@ -65,13 +65,6 @@ _HELP = {
     "global": "return the new value and bind it outside",
     "nonlocal": "return the new value and bind it outside",
 }
-
-
-def _trace_label(trace: Trace) -> Label:
-    lowered = trace.context.lowered
-    return Label(
-        lowered.span(trace.ref), f"traced by `{trace.api.removeprefix('@')}` here", lowered.source.path
-    )
 
 
 def _inside(function: ir.Function | None, outer: object) -> bool:
@@ -95,7 +88,7 @@ def _of_effect(module: ModuleFacts, facts: FunctionFacts, trace: Trace, effect: 
         path=module.path,
         message=f"{where}: `{name}` is traced by `{trace.api}`",
         primary=module.label(ref, "not run by the compiled function"),
-        related=(_trace_label(trace),),
+        related=(trace_label(trace),),
         help=_HELP.get(effect.kind, "do it outside the traced function"),
         confidence=_sure(module, True),
         scope=scope_of(facts),
@@ -131,7 +124,7 @@ def _of_edit(
         path=module.path,
         message=f"captured `{name}` is edited while tracing only: `{function}` is traced by `{trace.api}`",
         primary=module.label(mutation.ref, "holds a tracer, and is not run by the compiled function"),
-        related=(_trace_label(trace),),
+        related=(trace_label(trace),),
         help="return the value and collect it outside",
         confidence=_sure(module, mutation.type.kind in ("list", "dict", "set")),
         scope=scope_of(facts),

@@ -1,0 +1,73 @@
+"""Reports a key whose seed differs from run to run.
+
+## Why is this bad?
+
+A run that is seeded from the clock, from the system's entropy, from `hash()` of a string or from a generator
+that nobody seeded cannot be repeated: the number that would replay the bug was never written down.
+
+```python bad
+import time
+
+import jax
+
+def start():
+    return jax.random.key(int(time.time()))  # error: [PS110]
+```
+
+```python bad
+import jax
+import numpy as np
+
+def start():
+    seed = np.random.randint(2**31)
+    return jax.random.key(seed)  # error: [PS110]
+```
+
+Take the seed as an argument, and log it:
+
+```python good
+import argparse
+
+import jax
+
+def start():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seed", type=int, default=0)
+    return jax.random.key(parser.parse_args().seed)
+```
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pytest_purestate._check.flow.facts import ModuleFacts
+from pytest_purestate._check.model import Confidence, Finding, Rule, Severity
+from pytest_purestate._check.rules._reuse import scope_of
+
+_WHY = {
+    "builtins.hash": "`hash` of a string differs in every process",
+    "builtins.id": "`id` is an address, another one in every run",
+}
+
+
+def check(module: ModuleFacts) -> Iterator[Finding]:
+    """One finding for each key that is made from the clock, from entropy or from an unseeded generator."""
+    seeded = any(effect.kind == "seed" for facts in module.functions for effect in facts.effects.values())
+    for facts in module.functions:
+        for seed in facts.seeds.values():
+            source = seed.source.removeprefix("builtins.")
+            drawn = seed.source.startswith(("random.", "numpy.random."))
+            unsure = Confidence.LOW if seeded else Confidence.MEDIUM
+            yield Finding(
+                code=RULE.code,
+                path=module.path,
+                message=f"the seed of this key comes from `{source}`, so no run can be repeated",
+                primary=module.label(seed.ref, _WHY.get(seed.source, "another key in every run")),
+                help="take the seed as an argument, and log it",
+                confidence=min(seed.confidence, unsure) if drawn or source == "hash" else seed.confidence,
+                scope=scope_of(facts),
+            )
+
+
+RULE = Rule(code="PS110", name="irreproducible-seed", since="0.1", severity=Severity.WARNING, check=check)
