@@ -41,6 +41,7 @@ from pytest_purestate._check.flow.values import (
     Value,
     Wrapped,
     leaves,
+    spelled,
 )
 from pytest_purestate._check.model import Confidence
 
@@ -277,6 +278,8 @@ def _call_function(it: Interpreter, func: Func, args: Args, ref: int) -> Value:
         it.frame = frame
     if summary is None:
         return it.fresh(UNKNOWN, ref)
+    if not summary.returns:  # it only raises: who overrides it is not known
+        return _unknown(it, args, ref, func.function.name)
     it.work += 1 + len(summary.uses) + len(summary.stores) + len(summary.heap) + len(summary.mutations)
     if it.work > _WORK:
         return it.fresh(UNKNOWN, ref)
@@ -287,12 +290,13 @@ def _call_function(it: Interpreter, func: Func, args: Args, ref: int) -> Value:
     _replay_uses(it, summary, swap, refs, ref)
     _replay_edits(it, summary, swap, refs, ref, func)
     for place, value in summary.stores:
-        target = swap.value(place)
         moved = swap.value(value)
         if not place.path:
             _rebind(it, func, place, moved)
-        elif isinstance(target, Sym) and target.path:
-            it.state.heap[target] = moved
+        else:
+            stored = swap.place(place)
+            if stored is not None:
+                it.state.heap[stored] = moved
     result = swap.value(summary.result)
     for place, value in summary.heap.items():
         target = swap.value(Sym(place.root))
@@ -371,8 +375,8 @@ def _replay_uses(
             done.add(place)
         keys.spend(
             it, swap.value(place), refs.get(place.root, ref), ref, function.name, "call", use.strong,
-            inner=use, maybe=use.maybe, guards=guards, param=place.root.name, owner=function.owner,
-            by_self=place.root is own,
+            inner=use, maybe=use.maybe, guards=guards, param=place.root.name + spelled(place.path),
+            owner=function.owner, by_self=place.root is own, below=spelled(place.path),
         )  # fmt: skip
 
 

@@ -696,6 +696,7 @@ class Interpreter:
             value = (
                 self._sliced(value, step, node.ref)
                 if isinstance(step, Range)
+                and not (isinstance(value, Sym) and value.path[-1:] == ((".", "at"),))
                 else self.step(value, ("[", step))
             )
         return value

@@ -167,6 +167,7 @@ def spend(
     param: str = "",
     owner: ir.Class | None = None,
     by_self: bool = False,
+    below: str = "",
 ) -> None:
     """Spend every key in ``value``; a key that was spent before on this path becomes a Reuse fact."""
     frame = it.frame
@@ -185,7 +186,7 @@ def spend(
         use = Use(
             it.context, ref, call, verb, kind, strong, when, frame.passes, inner, maybe, frame.replay, param,
             frame.mapped,
-            owner, by_self, frame.repeats,
+            owner, by_self, frame.repeats, below,
         )  # fmt: skip
         entries = state.spent.get(place.root, ())
         _meet(it, place, type_, use, entries)
@@ -412,9 +413,8 @@ def finish(it: Interpreter, frame: Frame) -> None:
         unused = _unused(frame, split)
         if unused and reuse.kind in ("plain", "parent"):
             swapped.add(split.call)
-            facts.reuses[ref] = Reuse(
-                "swapped", reuse.first, reuse.second, reuse.place, reuse.confidence, unused[0][0]
-            )
+            sure = max(reuse.confidence, Confidence.MEDIUM)  # a key made and left unused is not meant
+            facts.reuses[ref] = Reuse("swapped", reuse.first, reuse.second, reuse.place, sure, unused[0][0])
     for split in facts.splits.values():
         if split.call in swapped or frame.replays:
             continue

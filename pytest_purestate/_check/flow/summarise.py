@@ -148,6 +148,7 @@ def _summarise(
         },
         {root: entries for root, entries in state.spent.items() if root in roots},
         _always([at for _, at in exits]),
+        bool(frame.returns),
     )
 
 

@@ -48,7 +48,7 @@ __all__ = ["Substitution", "Summary", "decide", "reachable"]
 class Summary:
     """The behaviour of one function in terms of its parameters, captured variables and new objects.
 
-    ``always`` are the places that are spent on every way to a return.
+    ``always`` are the places that are spent on every way to a return; ``returns`` says that there is one.
     """
 
     function: ir.Function
@@ -62,6 +62,7 @@ class Summary:
     heap: Mapping[Sym, Value] = field(default_factory=dict)
     spent: Mapping[Root, tuple[tuple[Path, Use], ...]] = field(default_factory=dict)
     always: frozenset[Sym] = frozenset()
+    returns: bool = True
 
 
 def reachable(values: Iterable[Value], heap: Mapping[Sym, Value]) -> set[Root]:
@@ -161,6 +162,12 @@ class Substitution:
         for kind, name in sym.path:
             value = self.step(value, (kind, self._index(name)))
         return value
+
+    def place(self, place: Sym) -> Sym | None:
+        """The caller's place for one of the callee, not what is held there; None where it is part of no object."""
+        *above, (kind, name) = place.path
+        base = self.value(Sym(place.root, tuple(above)))
+        return base.child((kind, self._index(name))) if isinstance(base, Sym) else None
 
     def _index(self, index: object) -> object:
         if isinstance(index, Sym | Linear):

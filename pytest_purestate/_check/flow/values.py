@@ -56,6 +56,7 @@ __all__ = [
     "is_folded",
     "leaves",
     "overlap",
+    "spelled",
 ]
 
 _counter = itertools.count(1)
@@ -247,7 +248,7 @@ class Use:
     that this one stands for; ``passes`` the loop passes in force; ``replay`` the comparison around it;
     ``mapped`` says that it happens for each leaf of a tree. ``owner`` is the class of the method called, and
     ``by_self`` says that the method found the key on its own object. ``callback`` says that a transform
-    such as ``scan`` makes the call, over and over.
+    such as ``scan`` makes the call, over and over. ``below`` is the way from what was handed over to the key.
     """
 
     context: ModuleContext
@@ -266,6 +267,7 @@ class Use:
     owner: ir.Class | None = None
     by_self: bool = False
     callback: bool = False
+    below: str = ""
 
 
 def contradicts(a: Guards, b: Guards) -> bool:
@@ -336,6 +338,17 @@ def overlap(a: Path, b: Path) -> bool | None:
 def is_folded(path: Path) -> bool:
     """Whether a place is a key made by ``fold_in``, or part of one."""
     return any(kind == FOLD for kind, _ in path)
+
+
+def spelled(path: Path) -> str:
+    """A path as it is written behind a name, ``.key`` or ``[0]``; indices that have no name are left out."""
+    out = ""
+    for kind, name in path:
+        if kind == ".":
+            out += f".{name}"
+        elif kind == "[" and isinstance(name, int | str):
+            out += f"[{name!r}]"
+    return out
 
 
 def leaves(value: Value) -> Iterator[Value]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from pytest_purestate._check.flow.facts import FunctionFacts, ModuleFacts, Reuse, Trace
-from pytest_purestate._check.flow.values import Use
+from pytest_purestate._check.flow.values import Sym, Use, spelled
 from pytest_purestate._check.model import Finding, Fix, Label
+
+_NAME = re.compile(r"\w+(\.\w+|\[[\w\"'-]+\])*")
 
 __all__ = ["chain", "name_of", "reuse_finding", "scope_of", "trace_label"]
 
@@ -22,12 +26,16 @@ def trace_label(trace: Trace) -> Label:
     )
 
 
-def name_of(use: Use) -> str:
-    """The key as the user wrote it, shortened when it is a long expression."""
+def name_of(use: Use, place: Sym | None = None) -> str:
+    """The key as the user wrote it; for what is no name, or hides below an argument, its place by name."""
     while use.inner is not None and use.ref == use.call:  # not an argument: a callback's, or an attribute
         use = use.inner
     lowered = use.context.lowered
     text = " ".join(lowered.source.slice(lowered.span(use.ref)).split())
+    if _NAME.fullmatch(text) and len(text + use.below) <= 40:
+        return text + use.below
+    if place is not None and place.root.name and place.path:
+        return place.root.name + spelled(place.path)
     return text if text and len(text) <= 40 else use.param or "key"
 
 

@@ -94,7 +94,7 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
                 continue  # the function that is called has it
             if not _runs_again(module, facts.function, {captured.owner}) or _reported(module, captured):
                 continue
-            name = name_of(captured.use)
+            name = name_of(captured.use, captured.place)
             whose = "a key of the module" if captured.owner is None else f"a key of `{captured.owner.name}`"
             yield Finding(
                 code=RULE.code,

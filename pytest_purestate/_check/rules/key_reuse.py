@@ -45,7 +45,7 @@ from pytest_purestate._check.rules._reuse import name_of, reuse_finding
 def check(module: ModuleFacts) -> Iterator[Finding]:
     """One finding for each later use of a spent key."""
     for facts, reuse in module.reuses("plain"):
-        name = name_of(reuse.second)
+        name = name_of(reuse.second, reuse.place)
         yield reuse_finding(
             module,
             facts,

@@ -51,7 +51,7 @@ def _finding(module: ModuleFacts, facts: FunctionFacts, reuse: Reuse) -> Finding
     while use.callback and use.inner is not None and use.inner.context is module.context:
         transform = transform or module.text(reuse.second.call).partition("(")[0]
         use = use.inner
-    name = name_of(use)
+    name = name_of(use, reuse.place)
     finding = reuse_finding(
         module,
         facts,

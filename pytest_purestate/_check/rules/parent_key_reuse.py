@@ -51,7 +51,7 @@ def _advice(facts: FunctionFacts, reuse: Reuse) -> str:
 def check(module: ModuleFacts) -> Iterator[Finding]:
     """One finding for each use of a parent after its split."""
     for facts, reuse in module.reuses("parent"):
-        name = name_of(reuse.second)
+        name = name_of(reuse.second, reuse.place)
         yield reuse_finding(
             module,
             facts,

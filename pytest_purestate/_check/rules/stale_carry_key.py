@@ -79,7 +79,7 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
         if function is None or function in module.dry:
             continue
         for stale in facts.stale.values():
-            name = name_of(stale.use)
+            name = name_of(stale.use, stale.place)
             yield Finding(
                 code=RULE.code,
                 path=module.path,

@@ -61,7 +61,7 @@ def _replacement(module: ModuleFacts, ref: int, instead: str) -> Fix | None:
 
 
 def _of_reuse(module: ModuleFacts, facts: FunctionFacts, reuse: Reuse) -> Finding:
-    name = name_of(reuse.second)
+    name = name_of(reuse.second, reuse.place)
     return reuse_finding(
         module,
         facts,
