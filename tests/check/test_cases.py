@@ -39,7 +39,8 @@ def test_case(title: str, text: str, tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(block, encoding="utf-8")
     expected = {name: marks(block) for name, block in files.items()}
-    actual = {name: found(Source.read(tmp_path / name, name), "ALL") for name in files}
+    opt_in = {code for listed in expected.values() for _, code in listed}
+    actual = {name: found(Source.read(tmp_path / name, name), *sorted(opt_in)) for name in files}
     assert actual == expected
 
 

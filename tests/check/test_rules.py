@@ -27,11 +27,11 @@ def marks(text: str) -> list[tuple[int, str]]:
     ]
 
 
-def found(source: Source, *select: str) -> list[tuple[int, str]]:
-    """The findings that it has."""
+def found(source: Source, *extend: str) -> list[tuple[int, str]]:
+    """The findings that it has under all rules that are on, and under those of the others that are named."""
     return sorted(
         (source.position(finding.primary.span.start)[0], finding.code)
-        for finding in check_source(source, overrides=Overrides(select=select))
+        for finding in check_source(source, overrides=Overrides(extend_select=extend))
     )
 
 
@@ -58,7 +58,7 @@ def test_an_example_is_reported_as_it_says(rule: Rule, number: int, example: doc
     source = Source.from_text(example.code, "example.py")
     if example.kind == "good":
         assert marks(example.code) == []
-        assert found(source, "ALL") == []
+        assert found(source, rule.code) == []
     elif example.kind == "fixed":
         before = docs.examples(docs.page(rule).body)[number - 1]
         assert before.kind == "bad"
@@ -66,15 +66,15 @@ def test_an_example_is_reported_as_it_says(rule: Rule, number: int, example: doc
         findings = check_source(bad, overrides=Overrides(select=(rule.code,)))
         fixed = fixer.apply(bad, findings, unsafe=True).text
         assert COMMENT.sub("", fixed) == example.code
-        assert rule.code not in [code for _, code in found(source, "ALL")]
+        assert rule.code not in [code for _, code in found(source, rule.code)]
     else:
         assert rule.code in [code for _, code in marks(example.code)]
-        assert found(source, "ALL") == marks(example.code)
+        assert found(source, rule.code) == marks(example.code)
 
 
 def test_a_finding_too_many_and_one_too_few_would_be_seen() -> None:
     text = "import jax\n\ndef f(k):\n    jax.random.normal(k)\n    return jax.random.normal(k)\n"
-    assert found(Source.from_text(text, "a.py"), "ALL") == [(5, "PS101")]
+    assert found(Source.from_text(text, "a.py")) == [(5, "PS101")]
     assert marks(text) == []
     assert marks("x  # error: [PS101] [PS102]\n") == [(1, "PS101"), (1, "PS102")]
 

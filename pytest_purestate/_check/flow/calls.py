@@ -1063,6 +1063,7 @@ def _result(
         seed = args.named(params, kinds[1]) if len(kinds) > 1 else None
         if seed is not None:
             keys.note_seed(it, seed, ref)
+            it.frame.facts.made.setdefault(ref, name or verb)
             made.root.constant = seed[1] in args.literals
         made.root.passes = it.frame.passes
         return made

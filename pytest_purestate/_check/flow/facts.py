@@ -222,6 +222,8 @@ class FunctionFacts:
     shared: dict[int, SharedStream] = field(default_factory=dict)
     constants: dict[int, ConstantKey] = field(default_factory=dict)
     seeds: dict[int, Seed] = field(default_factory=dict)
+    made: dict[int, str] = field(default_factory=dict)  # calls that make a key of a seed, by dotted name
+    unused: dict[int, str] = field(default_factory=dict)  # names of keys that are never looked at
     captured: dict[int, Captured] = field(default_factory=dict)
     hands_out: set[ir.Function] = field(default_factory=set)
     broadcasts: dict[int, Broadcast] = field(default_factory=dict)

@@ -47,6 +47,8 @@ class Frame:
         self.statement = -1
         self.read: set[tuple[int, int]] = set()  # (split call, element) of keys that were looked at
         self.used: dict[tuple[int, int], Use] = {}  # ... that were spent
+        self.looked: set[Root] = set()  # keys that were looked at
+        self.named: dict[Root, tuple[str, int]] = {}  # keys that got a name, and where
         self.moved: set[Root] = set()
         self.fresh: dict[Root, tuple[int, int, str, str]] = {}
         self.folds: dict[Sym, set[int]] = {}  # the calls of fold_in that made a key

@@ -342,6 +342,7 @@ def mark_read(frame: Frame, value: Value | None) -> None:
             child = _child(top)
             if child is not None:
                 frame.read.add(child)
+            frame.looked.add(top.root)
         elif isinstance(top, Choice):
             stack.extend(option for option, _ in top.options)
         elif isinstance(top, Tup):
@@ -380,8 +381,10 @@ def record_split(it: Interpreter, target: ir.Sequence, value: Value, node: objec
 
 
 def name_successor(it: Interpreter, value: Sym, target: ir.Name) -> None:
-    """Note a local name for a new value made from an old one (a copy, a replace, an update)."""
+    """Note a local name for a new key, or for a new value made from an old one (a copy, a replace, an update)."""
     root = value.root
+    if root.kind == "local" and root.type.kind == "key" and root.type.certain and not value.path:
+        it.frame.named.setdefault(root, (target.id, target.ref))
     if (
         root.kind == "local"
         and not value.path
@@ -426,6 +429,8 @@ def finish(it: Interpreter, frame: Frame) -> None:
             if name == split.source and use is not None and use.kind != "split":
                 facts.swaps.append(Swap(split, name, unused[0][0], use))
                 break
+    if not frame.replays and frame.function is not None:
+        _find_unused(frame, swapped)
     if not frame.replays:
         _find_dead_successors(frame)
         _find_stale(it, frame)
@@ -440,6 +445,17 @@ def _split_behind(splits: object, reuse: Reuse) -> Split | None:
         if origin is not None and origin.ref == split.call and reuse.place.root.type.kind == "keys":
             return split  # type: ignore[no-any-return]
     return None
+
+
+def _find_unused(frame: Frame, swapped: set[int]) -> None:
+    """Keys that were made and named, and never looked at again."""
+    told = swapped | {swap.split.call for swap in frame.facts.swaps}
+    for split in frame.facts.splits.values():
+        if split.call not in told:
+            frame.facts.unused.update({ref: name for name, _, ref in _unused(frame, split)})
+    for root, (name, ref) in frame.named.items():
+        if root not in frame.looked and not name.startswith("_"):
+            frame.facts.unused[ref] = name
 
 
 def _find_dead_successors(frame: Frame) -> None:
