@@ -21,6 +21,7 @@ from pytest_purestate._check.flow.values import (
     Tup,
     Type,
     Value,
+    bounded,
 )
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def _iterates(kind: str) -> Callable[[Interpreter, Args, int], Value]:
         parts = [value for value, _ in args.pos]
         if kind == "enumerate" and "start" in args.kw:
             parts.append(args.kw["start"][0])
-        return Iter(kind, tuple(parts))
+        return bounded(Iter(kind, tuple(parts)))
 
     return handler
 
@@ -95,10 +96,12 @@ def _partial(it: Interpreter, args: Args, ref: int) -> Value:
     if not args.pos:
         return NOTHING
     func = args.pos[0][0]
-    return Partial(
-        func,
-        tuple(value for value, _ in args.pos[1:]),
-        tuple((name, value) for name, (value, _) in args.kw.items() if name != "**"),
+    return bounded(
+        Partial(
+            func,
+            tuple(value for value, _ in args.pos[1:]),
+            tuple((name, value) for name, (value, _) in args.kw.items() if name != "**"),
+        )
     )
 
 

@@ -40,6 +40,7 @@ from pytest_purestate._check.flow.values import (
     Use,
     Value,
     Wrapped,
+    bounded,
     leaves,
     spelled,
 )
@@ -297,7 +298,7 @@ def _call_function(it: Interpreter, func: Func, args: Args, ref: int) -> Value:
             stored = swap.place(place)
             if stored is not None:
                 it.state.heap[stored] = moved
-    result = swap.value(summary.result)
+    result = bounded(swap.value(summary.result))
     for place, value in summary.heap.items():
         target = swap.value(Sym(place.root))
         if isinstance(target, Sym):

@@ -53,6 +53,7 @@ from pytest_purestate._check.flow.values import (
     Type,
     Value,
     Wrapped,
+    bounded,
     contradicts,
 )
 
@@ -740,7 +741,7 @@ class Interpreter:
             else:
                 values.append(self.eval(item))
         if node.kind == "tuple" and known:
-            return Tup(tuple(values))
+            return bounded(Tup(tuple(values)))
         sym = self.fresh(Type(node.kind), node.ref, node.kind)
         if known and node.kind != "set":
             sym.root.size = None if node.kind == "list" else len(values)
@@ -873,7 +874,7 @@ class Interpreter:
                 if isinstance(right, Sym) and types.typeof(self, right).kind in ("", "number"):
                     return Linear(right, left.value)
             if op == "+" and isinstance(left, Tup) and isinstance(right, Tup):
-                return Tup(left.items + right.items)
+                return bounded(Tup(left.items + right.items))
         if all(types.typeof(self, side).kind in ("static", "number", "str") for side in (left, right)):
             return self.fresh(types.STATIC, ref, "arithmetic")
         for side in (left, right):

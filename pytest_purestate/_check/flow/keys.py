@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_purestate._check import ir
 from pytest_purestate._check.apis import OBJECTS
@@ -33,6 +33,7 @@ from pytest_purestate._check.flow.values import (
     Partial,
     Path,
     Range,
+    Root,
     Sym,
     Tup,
     Type,
@@ -119,37 +120,47 @@ def keys_inside(it: Interpreter, value: Value) -> list[Value]:
     return items if items and all(is_key(it, item) for item in items) else []
 
 
-def spent_places(it: Interpreter, value: Value, guards: Guards) -> Iterator[tuple[Sym, Guards]]:
+class _Met(NamedTuple):
+    """What a walk through containers knows. They may hold themselves, and one thing many times over."""
+
+    held: dict[Root, list[tuple[Sym, Value]]]
+    containers: set[Sym]
+
+
+def spent_places(
+    it: Interpreter, value: Value, guards: Guards, met: _Met | None = None
+) -> Iterator[tuple[Sym, Guards]]:
     """The key places inside a value, each with the guards under which it is there."""
     if isinstance(value, Sym):
+        if met is not None and value in met.containers:
+            return
         kind = types.typeof(it, value).kind
-        heap = it.state.heap
         depth = len(value.path)
         inside = [
             (place, held)
-            for place, held in heap.items()
+            for place, held in (it.state.heap.items() if met is None else met.held.get(value.root, ()))
             if place.root is value.root and len(place.path) == depth + 1 and place.path[:depth] == value.path
         ]
         if inside and kind in ("dict", "list", "tuple", "keys", "instance", "set", ""):
+            met = _Met(it.state.held(), set()) if met is None else met
+            met.containers.add(value)
             for place, held in inside:
                 if place.path[-1][0] == "[" and held != place:
-                    yield from spent_places(it, held, guards)
-            if kind != "keys":
-                return
+                    yield from spent_places(it, held, guards, met)
             return
         yield value, guards
     elif isinstance(value, Part):
         yield Sym(value.base.root, (*value.base.path, ("[", Range(value.start, value.stop)))), guards
     elif isinstance(value, Tup):
         for item in value.items:
-            yield from spent_places(it, item, guards)
+            yield from spent_places(it, item, guards, met)
     elif isinstance(value, Choice):
         for option, when in value.options:
             if not contradicts(when, guards):
-                yield from spent_places(it, option, {**guards, **when})
+                yield from spent_places(it, option, {**guards, **when}, met)
     elif isinstance(value, Iter) and value.kind in ("list", "reversed", "enumerate", "zip"):
         for part in value.parts:
-            yield from spent_places(it, part, guards)
+            yield from spent_places(it, part, guards, met)
 
 
 def spend(

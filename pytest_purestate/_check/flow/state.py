@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from pytest_purestate._check.flow.values import Choice, Guards, Path, Root, Sym, Use, Value
+from pytest_purestate._check.flow.values import Choice, Guards, Path, Root, Sym, Use, Value, bounded
 
 __all__ = ["State", "merge", "merge_values"]
 
@@ -32,6 +32,13 @@ class State:
         self.spent = spent
         self.path = path
 
+    def held(self) -> dict[Root, list[tuple[Sym, Value]]]:
+        """What the places of each object hold: one look at the heap for many objects."""
+        out: dict[Root, list[tuple[Sym, Value]]] = {}
+        for place, value in self.heap.items():
+            out.setdefault(place.root, []).append((place, value))
+        return out
+
     def fork(self, assume: Guards | None = None) -> State:
         """A copy whose path also assumes ``assume``."""
         path = self.path if not assume else {**self.path, **assume}
@@ -52,7 +59,7 @@ def merge_values(values: Sequence[tuple[Value | None, Guards]]) -> Value | None:
             options.extend((option, {**inner, **guards}) for option, inner in value.options)
         else:
             options.append((value, guards))
-    return Choice(tuple(options[:_MAX_OPTIONS]))
+    return bounded(Choice(tuple(options[:_MAX_OPTIONS])))
 
 
 def _common(paths: Sequence[Guards]) -> Guards:

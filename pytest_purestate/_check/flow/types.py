@@ -20,6 +20,7 @@ from pytest_purestate._check.flow.values import (
     Linear,
     Part,
     Range,
+    Root,
     Step,
     Sym,
     Tup,
@@ -91,29 +92,32 @@ def entropy_of(type_: Type) -> str:
     return type_.name if type_.kind in ("entropy", "numpy") else ""
 
 
-def is_static(it: Interpreter, value: Value, depth: int = 0) -> bool:
+def is_static(
+    it: Interpreter, value: Value, depth: int = 0, heap: dict[Root, list[tuple[Sym, Value]]] | None = None
+) -> bool:
     """Whether a value is a Python value at trace time: shapes, dtypes, literals and what is made of them."""
     if depth > 8:  # a container may hold itself
         return False
     if isinstance(value, Const | Func | Ext | ClassValue):
         return True
     if isinstance(value, Tup):
-        return all(is_static(it, item, depth + 1) for item in value.items)
+        return all(is_static(it, item, depth + 1, heap) for item in value.items)
     if isinstance(value, Linear):
-        return is_static(it, value.base, depth + 1)
+        return is_static(it, value.base, depth + 1, heap)
     if isinstance(value, Sym):
         kind = typeof(it, value).kind
         if kind in ("static", "number", "str"):
             return True
         if kind in ("list", "tuple", "dict", "set") and value.root.kind == "local":
+            heap = it.state.held() if heap is None else heap
             held = [
                 leaf
-                for place, item in it.state.heap.items()
-                if place.root is value.root and place.path[-1][0] == "["
+                for place, item in heap.get(value.root, ())
+                if place.path[-1][0] == "["
                 for leaf in leaves(item)
                 if not (isinstance(leaf, Sym) and leaf.root is value.root)  # never stored on that path
             ]
-            return bool(held) and all(is_static(it, item, depth + 1) for item in held)
+            return bool(held) and all(is_static(it, item, depth + 1, heap) for item in held)
     return False
 
 

@@ -52,6 +52,7 @@ __all__ = [
     "Use",
     "Value",
     "Wrapped",
+    "bounded",
     "contradicts",
     "is_folded",
     "leaves",
@@ -349,6 +350,30 @@ def spelled(path: Path) -> str:
         elif kind == "[" and isinstance(name, int | str):
             out += f"[{name!r}]"
     return out
+
+
+_MAX_PARTS = 1_000  # of one value; ``x = (x, x)`` doubles with every line
+
+
+def bounded(value: Value) -> Value:
+    """The value, or an unknown one when so many parts are in it that following them all would not end."""
+    todo, count = [value], 0
+    while todo:
+        top = todo.pop()
+        if isinstance(top, Tup | Iter):
+            todo.extend(top.items if isinstance(top, Tup) else top.parts)
+        elif isinstance(top, Choice):
+            todo.extend(option for option, _ in top.options)
+        elif isinstance(top, Partial):
+            todo.extend((top.func, *top.args, *(item for _, item in top.kwargs)))
+        elif isinstance(top, Wrapped):
+            todo.append(top.func)
+        elif isinstance(top, Func) and top.captured is not None:
+            todo.extend(top.captured.values())
+        count += 1
+        if count + len(todo) > _MAX_PARTS:
+            return Sym(Root("local"))
+    return value
 
 
 def leaves(value: Value) -> Iterator[Value]:
