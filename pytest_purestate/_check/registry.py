@@ -120,7 +120,8 @@ def validate(found: Iterable[tuple[str, Rule]]) -> None:
 def select(layers: Sequence[Selection], among: Sequence[Rule] | None = None) -> tuple[Rule, ...]:
     """The rules that the layers choose, later layers over earlier ones.
 
-    Within a layer the most specific selector that fits a rule decides; of two equally specific ones
+    A family, such as ``PS1``, is its rules but the opt-in ones; those are on with ``ALL``, a longer prefix, the
+    code or the name. Within a layer the most specific selector that fits a rule decides; of two equally specific ones
     ``ignore`` wins. Without any ``select``, all rules but the opt-in ones are on. The rules about the
     checker's own work (PS0xx) are on whatever is selected, because a file that could not be checked must
     not pass in silence; only ``ignore`` with the very code or name turns one off.
@@ -135,7 +136,7 @@ def select(layers: Sequence[Selection], among: Sequence[Rule] | None = None) -> 
         for selector in (*wanted, *layer.ignore):
             _require(selector, known)
         for rule in known:
-            on = max((_weight(selector, rule) for selector in wanted), default=-1)
+            on = max((_weight(selector, rule) for selector in wanted if _meant(selector, rule)), default=-1)
             off = max((_weight(selector, rule) for selector in layer.ignore), default=-1)
             if off >= 0 and off >= on:
                 chosen[rule.code] = False
@@ -147,6 +148,11 @@ def select(layers: Sequence[Selection], among: Sequence[Rule] | None = None) -> 
         if rule.code.startswith("PS0"):
             chosen[rule.code] = not any({rule.code, rule.name} & {*layer.ignore} for layer in layers)
     return tuple(rule for rule in known if chosen[rule.code])
+
+
+def _meant(selector: str, rule: Rule) -> bool:
+    """Whether selecting this selects the rule, too: nobody who asks for a family means what it leaves off."""
+    return not (rule.opt_in and re.fullmatch(r"PS\d?", selector))
 
 
 def _weight(selector: str, rule: Rule) -> int:
