@@ -1093,7 +1093,7 @@ def _folded(
             return merge_values([(of(option), guards) for option, guards in value.options]) or NOTHING
         if isinstance(value, Sym) and types.typeof(it, value).kind != "keys":
             place = value.child(step)
-            it.frame.folds.setdefault(place, set()).add(ref)
+            it.frame.folds.setdefault(place, set()).add((ref, it.frame.passes))
             return place
         return it.fresh(Type("key"), ref, verb)
 

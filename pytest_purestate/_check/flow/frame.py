@@ -51,7 +51,9 @@ class Frame:
         self.named: dict[Root, tuple[str, int]] = {}  # keys that got a name, and where
         self.moved: set[Root] = set()
         self.fresh: dict[Root, tuple[int, int, str, str]] = {}
-        self.folds: dict[Sym, set[int]] = {}  # the calls of fold_in that made a key
+        self.folds: dict[
+            Sym, set[tuple[int, tuple[tuple[int, int], ...]]]
+        ] = {}  # fold_in calls, in which passes
         self.steps = 0
         self.mapped = False
         self.repeats = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_purestate._check import ir
@@ -270,7 +271,7 @@ def _meet(
             continue
         if use.by_self and first.owner is not None and first.owner is use.owner:
             return  # both uses are inside the methods of one class, where the defect is
-        sure = _confidence(place, type_, first, use)
+        sure = _confidence(place, type_, first, use, frame.folds.get(place, frozenset()))
         if sure is not None and (best is None or sure > best[0]):
             best = (sure, first)
     if best is None or frame.replays:
@@ -281,7 +282,7 @@ def _meet(
         "loop"
         if loop
         else "folded"
-        if len(frame.folds.get(place, ())) > 1
+        if len({call for call, _ in frame.folds.get(place, ())}) > 1
         else "parent"
         if first.kind == "split"
         else "plain"
@@ -291,14 +292,16 @@ def _meet(
         frame.facts.reuses[use.ref] = Reuse(kind, first, use, place, confidence)
 
 
-def _confidence(place: Sym, type_: Type, first: Use, second: Use) -> Confidence | None:
+def _confidence(
+    place: Sym, type_: Type, first: Use, second: Use, folds: AbstractSet[object]
+) -> Confidence | None:
     """How sure a reuse is; None when nothing says that the value is a key."""
     known = type_.kind in ("key", "keys")
     if not (known or first.strong or second.strong):
         return Confidence.LOW
     if (first.ref == second.ref and not second.strong) or "store" in (first.kind, second.kind):
         return Confidence.LOW
-    if _may_differ(place):
+    if len(folds) != 1 and _may_differ(place):
         return Confidence.LOW
     # The same permutation for paired arrays is meant; the same one in every epoch is not.
     if (
@@ -463,7 +466,10 @@ def _find_unused(frame: Frame, swapped: set[int]) -> None:
     told = swapped | {swap.split.call for swap in frame.facts.swaps}
     for split in frame.facts.splits.values():
         if split.call not in told:
-            frame.facts.unused.update({ref: name for name, _, ref in _unused(frame, split)})
+            # `key, sub = split(key)` advances the key, whether or not somebody needs it again.
+            frame.facts.unused.update(
+                {ref: name for name, _, ref in _unused(frame, split) if name != split.source}
+            )
     for root, (name, ref) in frame.named.items():
         if root not in frame.looked and not name.startswith("_"):
             frame.facts.unused[ref] = name
