@@ -911,7 +911,7 @@ def _spend_every(it: Interpreter, signature: Signature, args: Args, ref: int, ve
     given += [(name, *entry) for name, entry in args.kw.items()]
     streams: dict[Sym, list[str]] = {}
     for name, value, at in given:
-        if isinstance(value, Sym) and (keys.is_key(it, value) or keys.looks_like_key(keys.label_of(value))):
+        if isinstance(value, Sym) and keys.is_called_key(it, value):
             others = streams.setdefault(value, [])
             if name and others and signature.how == "init":
                 _note_one_key(it, value, at, verb, (*others, name))
@@ -932,11 +932,7 @@ def _placed(it: Interpreter, signature: Signature, args: Args) -> Args:
                 if found is not None:
                     out.kw[name] = found
 
-    def is_key(value: Value) -> bool:
-        named = isinstance(value, Sym) and keys.looks_like_key(keys.label_of(value))
-        return named or keys.is_key(it, value)
-
-    place(signature.consumes, is_key)
+    place(signature.consumes, lambda value: keys.is_called_key(it, value))
     place(signature.callbacks, lambda value: isinstance(value, _CALLABLE))
     result = signature.returns[1:] if signature.returns[0] in ("same", "copy", "view", "fold", "key") else ()
     place((*signature.states, *signature.mutates, *result), lambda value: True)

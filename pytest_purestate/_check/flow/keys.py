@@ -53,10 +53,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "finish",
+    "is_called_key",
     "is_key",
     "keys_inside",
     "label_of",
-    "looks_like_key",
     "mark_read",
     "may_be_key",
     "name_successor",
@@ -95,6 +95,11 @@ def is_key(it: Interpreter, value: Value) -> bool:
         base = value if isinstance(value, Sym) else value.base
         return any(use.strong and overlap(path, base.path) for path, use in it.state.spent.get(base.root, ()))
     return False
+
+
+def is_called_key(it: Interpreter, value: Value) -> bool:
+    """Whether a value is a key, or has a name that keys have: enough where the callee is known to want one."""
+    return is_key(it, value) or (isinstance(value, Sym) and looks_like_key(label_of(value)))
 
 
 def may_be_key(it: Interpreter, value: Value) -> bool:
@@ -277,19 +282,19 @@ def _meet(
     if best is None or frame.replays:
         return
     confidence, first = best
-    loop = first.ref == use.ref
-    kind = (
-        "loop"
-        if loop
-        else "folded"
-        if len({call for call, _ in frame.folds.get(place, ())}) > 1
-        else "parent"
-        if first.kind == "split"
-        else "plain"
-    )
+    kind = _kind(frame, place, first, use)
     known = frame.facts.reuses.get(use.ref)
     if known is None or known.confidence < confidence:
         frame.facts.reuses[use.ref] = Reuse(kind, first, use, place, confidence)
+
+
+def _kind(frame: Frame, place: Sym, first: Use, second: Use) -> str:
+    """How a reuse came about; see `Reuse`."""
+    if first.ref == second.ref:
+        return "loop"
+    if len({call for call, _ in frame.folds.get(place, ())}) > 1:
+        return "folded"
+    return "parent" if first.kind == "split" else "plain"
 
 
 def _confidence(
@@ -410,10 +415,12 @@ def name_successor(it: Interpreter, value: Sym, target: ir.Name) -> None:
 
 
 def _unused(frame: Frame, split: Split) -> list[tuple[str, int, int]]:
+    """The children that lie unused. ``key, sub = split(key)`` advances the key, whether or not it is needed again."""
     return [
         (name, index, ref)
         for name, index, ref in split.names
         if not name.startswith("_")
+        and name != split.source
         and (split.call, index) not in frame.read
         and (split.call, index) not in frame.used
     ]
@@ -443,9 +450,8 @@ def finish(it: Interpreter, frame: Frame) -> None:
             if name == split.source and use is not None and use.kind != "split":
                 facts.swaps.append(Swap(split, name, unused[0][0], use))
                 break
-    if not frame.replays and frame.function is not None:
-        _find_unused(frame, swapped)
     if not frame.replays:
+        _find_unused(frame, swapped)
         _find_dead_successors(frame)
         _find_stale(it, frame)
         _find_captured(it, frame)
@@ -463,13 +469,12 @@ def _split_behind(splits: object, reuse: Reuse) -> Split | None:
 
 def _find_unused(frame: Frame, swapped: set[int]) -> None:
     """Keys that were made and named, and never looked at again."""
+    if frame.function is None:
+        return  # an importer may use what a module makes
     told = swapped | {swap.split.call for swap in frame.facts.swaps}
     for split in frame.facts.splits.values():
         if split.call not in told:
-            # `key, sub = split(key)` advances the key, whether or not somebody needs it again.
-            frame.facts.unused.update(
-                {ref: name for name, _, ref in _unused(frame, split) if name != split.source}
-            )
+            frame.facts.unused.update({ref: name for name, _, ref in _unused(frame, split)})
     for root, (name, ref) in frame.named.items():
         if root not in frame.looked and not name.startswith("_"):
             frame.facts.unused[ref] = name
