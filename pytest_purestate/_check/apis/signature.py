@@ -17,6 +17,7 @@ Parameters after a ``*`` are given by keyword only. Clauses:
 ``reads p q``           looks at the keys in these arguments and spends none
 ``returns t``           the kind of result: see KINDS
 ``wraps f as m``        returns f under the transform m (jit, vmap, grad, scan, ...)
+``keeps p q``           what it returns keeps these keys, and spends them whenever it is called
 ``runs f g as m``       calls f now under the transform m
 ``pure``                has no effect: a result thrown away is a mistake
 ``effect e``            does something to the world outside (print, log, io, ...)
@@ -61,9 +62,11 @@ OBJECTS = frozenset(
 _OF_PARAMS = {"same": 1, "copy": 1, "view": 1, "fold": 2, "key": 1}
 """Result kinds that name parameters, and how many; ``key`` may go without."""
 
-_CLAUSES = "consumes splits reads returns wraps runs pure effect state mutates".split()
+_CLAUSES = "consumes splits reads returns wraps keeps runs pure effect state mutates".split()
 _USES = frozenset("draw init apply".split())
-_MODES = frozenset("jit vmap grad scan fori while map cond inline shape kernel nnx memo tree call".split())
+_MODES = frozenset(
+    "jit vmap grad scan fori while map cond inline shape kernel nnx memo tree call handler".split()
+)
 _EFFECTS = frozenset("print input io log breakpoint sleep host-rng clock seed".split())
 _ANYTHING = frozenset(("self", "keys"))
 
@@ -94,6 +97,7 @@ class Signature:
     callbacks: tuple[str, ...] = ()
     mode: str = ""
     wraps: bool = False
+    keeps: tuple[str, ...] = ()
     pure: bool = False
     effect: str = ""
     states: tuple[str, ...] = ()
@@ -164,6 +168,8 @@ def _clause(signature: Signature, clause: str) -> Signature:
         return replace(signature, consumes=names, how="split")
     if verb == "reads":
         return replace(signature, reads=names)
+    if verb == "keeps":
+        return replace(signature, keeps=names)
     if verb == "state":
         return replace(signature, states=names)
     if verb == "mutates":
@@ -187,7 +193,7 @@ def parse_clauses(params: Iterable[str] | None, text: str) -> Signature:
     result = signature.returns[1:] if signature.returns[0] in _OF_PARAMS else ()
     named = (
         *(*signature.consumes, *signature.reads, *signature.states, *signature.mutates),
-        *(*signature.callbacks, *result),
+        *(*signature.callbacks, *signature.keeps, *result),
     )
     known = _ANYTHING.union(listed) - {"*"}
     for name in named:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -43,6 +43,7 @@ from pytest_purestate._check.flow.values import (
     bounded,
     leaves,
     spelled,
+    unique,
 )
 from pytest_purestate._check.model import Confidence
 
@@ -51,7 +52,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Args", "bind_method", "call", "call_value", "decorate", "statement_call"]
 
-_unique = itertools.count(1)
 _WORK = 30_000  # facts replayed in one module before calls count as unknown: a bound for tangled recursion
 _REPLAY = re.compile(r"assert|allclose|array_equal|isclose|equal$|chex\.")
 _CLASS_NAME = re.compile(r"_*[A-Z][a-z0-9]+\w*$")  # of a class we cannot see: it may only store the key
@@ -113,7 +113,7 @@ def _arguments(it: Interpreter, node: ir.Call, name: str) -> Args:
     frame = it.frame
     outer = frame.replay
     if not outer and _REPLAY.search(name):
-        frame.replay = next(_unique)
+        frame.replay = next(unique)
     args = Args()
     moved = name not in ("setattr", "delattr")
     for arg in node.args:
@@ -185,6 +185,8 @@ def _call(it: Interpreter, callee: Value, args: Args, ref: int, verb: str) -> Va
             signature = _method_of(it, type_, name) if type_.kind else None
             if signature is not None:
                 return _apply_signature(it, signature, base, args, ref, name)
+        if callee.root.kind == "param":
+            it.frame.called.setdefault(callee, it.state.path)
     return _unknown(it, args, ref, verb or "call")
 
 
@@ -193,7 +195,7 @@ def _either(it: Interpreter, options: Sequence[tuple[Value, Guards]], run: Calla
     frame = it.frame
     base = it.state
     states, results = [], []
-    mark = ("either", next(_unique))
+    mark = ("either", next(unique))
     for number, (option, guards) in enumerate(options[:4]):
         frame.state = base.fork({mark: number, **guards})
         value = run(option)
@@ -289,6 +291,7 @@ def _call_function(it: Interpreter, func: Func, args: Args, ref: int) -> Value:
         known.setdefault(place.root, _captured(it, func, name, place))
     swap = Substitution(known, it.step)
     _replay_uses(it, summary, swap, refs, ref)
+    _replay_called(it, summary, swap, ref)
     _replay_edits(it, summary, swap, refs, ref, func)
     for place, value in summary.stores:
         moved = swap.value(value)
@@ -378,7 +381,21 @@ def _replay_uses(
             it, swap.value(place), refs.get(place.root, ref), ref, function.name, "call", use.strong,
             inner=use, maybe=use.maybe, guards=guards, param=place.root.name + spelled(place.path),
             owner=function.owner, by_self=place.root is own, below=spelled(place.path),
+            captured=place.root.kind == "free",
         )  # fmt: skip
+
+
+def _replay_called(it: Interpreter, summary: Summary, swap: Substitution, ref: int) -> None:
+    """Spend the keys inside the functions that the callee was handed and calls."""
+    for place, when in summary.called:
+        guards = swap.feasible(when)
+        value = swap.value(place)
+        if guards is None:
+            continue
+        if isinstance(value, Sym) and value.root.kind == "param":
+            it.frame.called.setdefault(value, {**it.state.path, **guards})
+        elif isinstance(value, Wrapped | Partial | Choice):
+            keys.spend_kept(it, value, ref, summary.function.name, "call", True, guards)
 
 
 def _replay_edits(
@@ -480,6 +497,9 @@ def mark_dry(it: Interpreter, functions: Sequence[Value]) -> None:
 def _call_wrapped(it: Interpreter, callee: Wrapped, args: Args, ref: int, verb: str) -> Value:
     if callee.mode == "shape":
         return it.fresh(UNKNOWN, ref)
+    if callee.keeps:
+        own = replace(callee, func=NOTHING)
+        keys.spend_kept(it, own, ref, callee.api.rpartition(".")[2], "apply", True)
     options = dict(callee.options)
     if callee.mode == "vmap":
         result = _call_mapped(it, callee, args, ref, verb, options)
@@ -509,24 +529,32 @@ def _call_mapped(
     """A call under ``vmap``: keys that no argument brings in per lane are the same for every lane."""
     frame = it.frame
     axes = options.get("in_axes")
-    mapped: set[Root] = set()
     shared: set[Root] = set()
     for position, (value, _) in enumerate(args.pos):
         axis = it.step(axes, ("[", position)) if isinstance(axes, Tup) else axes
-        roots = {
-            leaf.root if isinstance(leaf, Sym) else leaf.base.root
-            for leaf in leaves(value)
-            if isinstance(leaf, Sym | Part)
-        }
-        roots |= {place.root for place, _ in keys.spent_places(it, value, {})}  # stacked from other keys
-        (shared if axis == NOTHING else mapped).update(roots)
-    mapped.update(
-        leaf.root for value, _ in args.kw.values() for leaf in leaves(value) if isinstance(leaf, Sym)
-    )
-    outer, frame.lanes = frame.lanes, (mapped, shared, isinstance(callee.func, Partial))
+        if axis == NOTHING:
+            shared.update(_roots(value))
+    outer, frame.lanes = frame.lanes, (shared, set(_bound_roots(callee.func)))
     result = _call(it, callee.func, args, ref, verb)
     frame.lanes = outer
     return result
+
+
+def _bound_roots(function: Value) -> Iterator[Root]:
+    """The objects that a function brings along: a method's own, and what ``partial`` holds."""
+    while isinstance(function, Wrapped | Partial):
+        if isinstance(function, Partial):
+            for value in (*function.args, *(value for _, value in function.kwargs)):
+                yield from _roots(value)
+        function = function.func
+    if isinstance(function, Bound):
+        yield from _roots(function.receiver)
+
+
+def _roots(value: Value) -> Iterator[Root]:
+    for leaf in leaves(value):
+        if isinstance(leaf, Sym | Part):
+            yield leaf.root if isinstance(leaf, Sym) else leaf.base.root
 
 
 def _run(it: Interpreter, signature: Signature, functions: list[Value], args: Args, ref: int) -> Value:
@@ -699,6 +727,8 @@ def _call_method(
             return it.fresh(UNKNOWN, ref)
         if isinstance(base, Bound) and base.name == "at":
             return it.fresh(UNKNOWN, ref)
+        if isinstance(base, Wrapped) and base.mode == "handler":
+            return _call(it, base, args, ref, name)
         return _unknown(it, args, ref, name)
     if isinstance(base, Tup | Const):
         return it.fresh(
@@ -893,6 +923,8 @@ def _apply_signature(
         it.frame.facts.effects.setdefault(
             ref, Effect(it.context, ref, signature.effect, name or verb, it.frame.statement)
         )
+    if receiver is not None and not (signature.mutates or signature.effect or signature.callbacks):
+        it.frame.quiet.add(ref)
     if signature.callbacks:
         value = _callbacks(it, signature, args, ref, verb)
         if signature.wraps or signature.returns == ("opaque",):
@@ -956,6 +988,11 @@ def _callbacks(it: Interpreter, signature: Signature, args: Args, ref: int, verb
                 functions.append(branches)
     options = tuple((key, value) for key, (value, _) in args.kw.items() if key not in signature.callbacks)
     if signature.wraps:
+        held = [entry for entry in (args.named(signature.params, p) for p in signature.keeps) if entry]
+        if signature.keeps and (not functions or functions[0] == NOTHING):
+            for value, at in held:
+                keys.spend(it, value, at, ref, verb, "apply", True)
+            return it.fresh(UNKNOWN, ref, verb)
         if not functions:
             # ``jax.jit(static_argnums=0)`` and ``@partial(jax.jit, ...)`` take the function later.
             return Partial(Ext(signature.name), (), options)
@@ -963,9 +1000,10 @@ def _callbacks(it: Interpreter, signature: Signature, args: Args, ref: int, verb
             _note_rebuilt(it, signature, functions[0], ref)
         if signature.mode == "shape":
             mark_dry(it, functions)
-        elif signature.mode != "memo":
+        elif signature.mode not in ("memo", "handler"):
             mark_traced(it, functions[0], signature, ref)
-        return Wrapped(functions[0], signature.mode, signature.name, options)
+        kept = tuple([(value, (ref, it.frame.passes)) for value, _ in held])
+        return Wrapped(functions[0], signature.mode, signature.name, options, kept)
     return _run(it, signature, functions, args, ref)
 
 
@@ -1103,6 +1141,7 @@ def _unknown(it: Interpreter, args: Args, ref: int, verb: str, name: str = "") -
     kind = "store" if _CLASS_NAME.match(verb) else "unknown"
     for value, at in args.every():
         keys.spend(it, value, at, ref, verb, kind, False)
+        keys.spend_kept(it, value, ref, verb, kind, False)
     return it.fresh(UNKNOWN, ref, verb)
 
 

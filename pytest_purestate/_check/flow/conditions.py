@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
 from pytest_purestate._check.flow.state import State, merge
 from pytest_purestate._check.flow.summary import decide
-from pytest_purestate._check.flow.values import IMPOSSIBLE, NOTHING, Const, Guards, Linear, Sym, contradicts
+from pytest_purestate._check.flow.values import (
+    IMPOSSIBLE,
+    NOTHING,
+    Const,
+    Guards,
+    Linear,
+    Sym,
+    contradicts,
+    unique,
+)
 
 if TYPE_CHECKING:
     from pytest_purestate._check.flow.interpret import Interpreter
 
 __all__ = ["assume", "branch"]
-
-_unique = itertools.count(1)
 
 
 def branch(it: Interpreter, test: ir.Expr, then: Callable[[], None], orelse: Callable[[], None]) -> None:
@@ -49,7 +55,7 @@ def assume(it: Interpreter, test: ir.Expr) -> tuple[Guards, Guards]:
         yes, no = assume(it, test.value)
         return no, yes
     if isinstance(test, ir.BoolOp):
-        name = ("?", next(_unique))
+        name = ("?", next(unique))
         left_yes, left_no = assume(it, test.left)
         before = it.state
         it.frame.state = before.fork(left_yes if test.op == "and" else left_no)
@@ -63,13 +69,13 @@ def assume(it: Interpreter, test: ir.Expr) -> tuple[Guards, Guards]:
     value = it.eval(test)
     if isinstance(value, Const):
         return ({}, IMPOSSIBLE) if value.value else (IMPOSSIBLE, {})
-    key: object = ("true", value) if isinstance(value, Sym) else ("?", next(_unique))
+    key: object = ("true", value) if isinstance(value, Sym) else ("?", next(unique))
     return {key: True}, {key: False}
 
 
 def _rejoin(it: Interpreter, before: State, after: State | None) -> State | None:
     """After an operand that may not have run: names and places as they may be, path as before."""
-    return merge([before.fork({("?", next(_unique)): 0}), after]) if after is not None else before
+    return merge([before.fork({("?", next(unique)): 0}), after]) if after is not None else before
 
 
 def _assume_compare(it: Interpreter, test: ir.Compare) -> tuple[Guards, Guards]:
@@ -79,12 +85,12 @@ def _assume_compare(it: Interpreter, test: ir.Compare) -> tuple[Guards, Guards]:
     if isinstance(left, Const) and not isinstance(right, Const) and op in ("==", "!=", "is", "is not"):
         left, right = right, left
     if not isinstance(left, Sym | Const | Linear) or not isinstance(right, Sym | Const | Linear):
-        key: object = ("?", next(_unique))
+        key: object = ("?", next(unique))
         return {key: True}, {key: False}
     try:
         hash(right)
     except TypeError:
-        key = ("?", next(_unique))
+        key = ("?", next(unique))
         return {key: True}, {key: False}
     if op in ("is", "is not") and right == NOTHING:
         known = decide(("none", left))
@@ -110,5 +116,5 @@ def _assume_compare(it: Interpreter, test: ir.Compare) -> tuple[Guards, Guards]:
             key = ("lt", left, right)
             flip = op == ">="
         return ({key: False}, {key: True}) if flip else ({key: True}, {key: False})
-    key = ("?", next(_unique))
+    key = ("?", next(unique))
     return {key: True}, {key: False}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_purestate._check import ir
 from pytest_purestate._check.flow.facts import FunctionFacts
 from pytest_purestate._check.flow.state import State
-from pytest_purestate._check.flow.values import START, Root, Sym, Type, Use, Value
+from pytest_purestate._check.flow.values import START, Guards, Root, Sym, Type, Use, Value
 from pytest_purestate._check.model import Confidence
 
 if TYPE_CHECKING:
@@ -54,10 +54,14 @@ class Frame:
         self.folds: dict[
             Sym, set[tuple[int, tuple[tuple[int, int], ...]]]
         ] = {}  # fold_in calls, in which passes
+        self.called: dict[Sym, Guards] = {}  # parameters that are called
+        self.quiet: set[int] = set()  # calls of methods of a library that do nothing but return something
         self.steps = 0
         self.mapped = False
         self.repeats = False
-        self.lanes: tuple[set[Root], set[Root], bool] | None = None
+        self.lanes: tuple[set[Root], set[Root]] | None = (
+            None  # objects alike for all lanes of a vmap: by in_axes, by being bound
+        )
         self.made: set[Value] = set()  # functions defined in a loop pass
         self.pure: tuple[int, str, str, Type, Confidence] | None = None
         self.yields: list[Value] = []

@@ -17,7 +17,6 @@ replay the summary (``calls.py``). Keys are spent in ``keys.py``.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +54,7 @@ from pytest_purestate._check.flow.values import (
     Wrapped,
     bounded,
     contradicts,
+    unique,
 )
 
 if TYPE_CHECKING:
@@ -62,7 +62,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Frame", "Interpreter"]
 
-_unique = itertools.count(1)
 
 _STATIC = (Func, ClassValue, Ext, Wrapped, Partial, Bound)
 
@@ -452,7 +451,7 @@ class Interpreter:
         """A handler starts from the state before the body: what failed cannot have been of use."""
         frame = self.frame
         before = self.state
-        mark = ("try", next(_unique))
+        mark = ("try", next(unique))
         frame.state = before.fork({mark: "whole"})
         self.block(node.body)
         if frame.state is not None:
@@ -487,7 +486,7 @@ class Interpreter:
         subject = self.eval(node.subject)
         frame = self.frame
         base = self.state
-        mark = ("match", next(_unique))
+        mark = ("match", next(unique))
         states: list[State | None] = []
         total = False
         for number, case in enumerate(node.cases):
@@ -530,7 +529,7 @@ class Interpreter:
 
     def s_assert(self, node: ir.Assert) -> None:
         frame = self.frame
-        outer, frame.replay = frame.replay, next(_unique)
+        outer, frame.replay = frame.replay, next(unique)
         yes, _ = conditions.assume(self, node.test)
         frame.replay = outer
         if node.message is not None:
@@ -897,7 +896,7 @@ class Interpreter:
         frame = self.frame
         outer = frame.replay
         if not outer and any(op in ("==", "!=") for op, _ in node.rest):
-            frame.replay = next(_unique)
+            frame.replay = next(unique)
         left = self.eval(node.left)
         array = types.typeof(self, left).kind == "array"
         for _, right in node.rest:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
@@ -21,6 +22,7 @@ from pytest_purestate._check.flow.facts import (
     Successor,
     Swap,
 )
+from pytest_purestate._check.flow.results import results_of
 from pytest_purestate._check.flow.values import (
     FOLD,
     UNKNOWN,
@@ -45,6 +47,7 @@ from pytest_purestate._check.flow.values import (
     is_folded,
     leaves,
     overlap,
+    spelled,
 )
 from pytest_purestate._check.model import Confidence
 
@@ -64,6 +67,7 @@ __all__ = [
     "note_seed",
     "record_split",
     "spend",
+    "spend_kept",
     "spent_places",
 ]
 
@@ -169,6 +173,24 @@ def spent_places(
             yield from spent_places(it, part, guards, met)
 
 
+def spend_kept(
+    it: Interpreter, value: Value, ref: int, verb: str, kind: str, strong: bool, guards: Guards | None = None
+) -> None:
+    """Spend the keys that functions hold, as ``seed(model, key)`` does, because they are called."""
+    if isinstance(value, Choice):
+        for option, when in value.options:
+            spend_kept(it, option, ref, verb, kind, strong, {**(guards or {}), **when})
+    elif isinstance(value, Wrapped | Partial):
+        if isinstance(value, Wrapped):
+            for key, holder in value.keeps:
+                name = key.root.name + spelled(key.path) if isinstance(key, Sym) else ""
+                spend(
+                    it, key, ref, ref, verb, kind, strong, guards=guards, param=name, holder=holder
+                )  # fmt: skip
+        for part in (value.func, *(value.args if isinstance(value, Partial) else ())):
+            spend_kept(it, part, ref, verb, kind, strong, guards)
+
+
 def spend(
     it: Interpreter,
     value: Value,
@@ -185,6 +207,8 @@ def spend(
     owner: ir.Class | None = None,
     by_self: bool = False,
     below: str = "",
+    captured: bool = False,
+    holder: object = None,
 ) -> None:
     """Spend every key in ``value``; a key that was spent before on this path becomes a Reuse fact."""
     frame = it.frame
@@ -203,7 +227,7 @@ def spend(
         use = Use(
             it.context, ref, call, verb, kind, strong, when, frame.passes, inner, maybe, frame.replay, param,
             frame.mapped,
-            owner, by_self, frame.repeats, below,
+            owner, by_self, frame.repeats, below, holder,
         )  # fmt: skip
         entries = state.spent.get(place.root, ())
         _meet(it, place, type_, use, entries)
@@ -211,7 +235,7 @@ def spend(
         _mark_spent(frame, place, use)
         if strong and not frame.replays:
             _note_constant(frame, place, use)
-            _note_broadcast(frame, place, type_, use)
+            _note_broadcast(frame, place, type_, use, captured)
 
 
 def _note_constant(frame: Frame, place: Sym, use: Use) -> None:
@@ -251,13 +275,14 @@ def note_constant_field(it: Interpreter, default: Value | None, node: ir.Expr | 
         it.frame.facts.constants.setdefault(ref, ConstantKey(ref, "field", None, Confidence.HIGH))
 
 
-def _note_broadcast(frame: Frame, place: Sym, type_: Type, use: Use) -> None:
+def _note_broadcast(frame: Frame, place: Sym, type_: Type, use: Use, captured: bool) -> None:
     """Note a key that every lane of the vmap in force spends alike."""
-    if frame.lanes is None or place.root in frame.lanes[0] or type_.kind == "keys" or is_folded(place.path):
+    if frame.lanes is None or type_.kind == "keys" or is_folded(place.path):
         return
-    _, shared, bound = frame.lanes
-    how = "in_axes" if place.root in shared else "bound" if bound else "captured"
-    frame.facts.broadcasts.setdefault(use.ref, Broadcast(use.ref, use.call, how, use))
+    shared, bound = frame.lanes
+    if place.root in shared or place.root in bound or captured:
+        how = "in_axes" if place.root in shared else "bound" if place.root in bound else "captured"
+        frame.facts.broadcasts.setdefault(use.ref, Broadcast(use.ref, use.call, how, use))
 
 
 def _meet(
@@ -274,6 +299,8 @@ def _meet(
             continue
         if first.ref == use.ref and first.passes == use.passes:
             continue
+        if first.holder is not None and first.holder == use.holder:
+            return  # one function that holds a key gives the same numbers in every call, as it says
         if use.by_self and first.owner is not None and first.owner is use.owner:
             return  # both uses are inside the methods of one class, where the defect is
         sure = _confidence(place, type_, first, use, frame.folds.get(place, frozenset()))
@@ -429,10 +456,11 @@ def _unused(frame: Frame, split: Split) -> list[tuple[str, int, int]]:
 def finish(it: Interpreter, frame: Frame) -> None:
     """Facts that need the whole function: swapped children, successors that die."""
     facts = frame.facts
+    harmless = _lower_harmless(frame)
     swapped: set[int] = set()
     for ref, reuse in list(facts.reuses.items()):
         split = _split_behind(facts.splits.values(), reuse)
-        if split is None:
+        if split is None or ref in harmless:
             continue
         unused = _unused(frame, split)
         if unused and reuse.kind in ("plain", "parent"):
@@ -455,6 +483,37 @@ def finish(it: Interpreter, frame: Frame) -> None:
         _find_dead_successors(frame)
         _find_stale(it, frame)
         _find_captured(it, frame)
+
+
+_TWIN = re.compile(r"(^|_)target(_|$)")
+
+
+def _lower_harmless(frame: Frame) -> set[int]:
+    """Take back what no number depends on twice: a dry run of which nothing is kept, a network and its target twin."""
+    facts, function = frame.facts, frame.function
+    pairs = [(ref, reuse) for ref, reuse in facts.reuses.items() if reuse.confidence > Confidence.LOW]
+    if not pairs or function is None or frame.state is None:
+        return set()
+    harmless: set[int] = set()
+    quiet = frame.quiet.union(
+        use.call
+        for entries in frame.state.spent.values()
+        for _, use in entries
+        if use.context is frame.context
+    )
+    results = results_of(function, quiet)
+    for ref, reuse in pairs:
+        uses = (reuse.first, reuse.second)
+        idle = any(use.call in results.idle and use.kind != "split" for use in uses)
+        twins = {
+            any(_TWIN.search(word) for word in results.names.get(use.call, ()))
+            for use in uses
+            if _deepest(use).kind == "init"
+        }
+        if idle or twins == {True, False}:
+            facts.reuses[ref] = dataclasses.replace(reuse, confidence=Confidence.LOW)
+            harmless.add(ref)
+    return harmless
 
 
 def _split_behind(splits: object, reuse: Reuse) -> Split | None:
@@ -567,9 +626,18 @@ def _returned_objects(value: Value) -> Iterator[Sym]:
         if isinstance(top, Tup):
             stack.extend(top.items)
         elif isinstance(top, Choice):
-            stack.extend(option for option, _ in top.options)
+            options = [option for option, _ in top.options]
+            if not any(
+                _made_here(option) for option in options
+            ):  # a set-up, which makes the state or takes it
+                stack.extend(options)
         elif isinstance(top, Sym) and not top.path:
             yield top
+
+
+def _made_here(value: Value) -> bool:
+    """Whether a value is an object that is new, and no copy of another."""
+    return isinstance(value, Sym) and value.root.kind == "local" and value.root.base is None
 
 
 def _kept_by_class(it: Interpreter, function: ir.Function, path: Path) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -21,6 +20,7 @@ from pytest_purestate._check.flow.values import (
     Tup,
     Type,
     Value,
+    unique,
 )
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["element", "join_breaks", "length", "loop", "offset"]
 
-_unique = itertools.count(1)
 
 PASSES = 2
 _DEEP = 3  # loops nested deeper than this are run once: the cost doubles with every level
@@ -50,7 +49,7 @@ def loop(
     frame = it.frame
     loop = Loop()
     frame.loops.append(loop)
-    number = next(_unique)
+    number = next(unique)
     outer = frame.passes
     frame.depth += 1
     passes = PASSES if frame.depth <= _DEEP and frame.steps < _BUDGET else 1

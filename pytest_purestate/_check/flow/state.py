@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from pytest_purestate._check.flow.values import Choice, Guards, Path, Root, Sym, Use, Value, bounded
+from pytest_purestate._check.flow.values import (
+    Choice,
+    Guards,
+    Path,
+    Root,
+    Sym,
+    Use,
+    Value,
+    bounded,
+    contradicts,
+)
 
 __all__ = ["State", "merge", "merge_values"]
 
@@ -56,9 +66,15 @@ def merge_values(values: Sequence[tuple[Value | None, Guards]]) -> Value | None:
     options: list[tuple[Value, Guards]] = []
     for value, guards in present:
         if isinstance(value, Choice):
-            options.extend((option, {**inner, **guards}) for option, inner in value.options)
+            options.extend(
+                (option, {**inner, **guards})
+                for option, inner in value.options
+                if not contradicts(inner, guards)
+            )
         else:
             options.append((value, guards))
+    if not options:
+        return first
     return bounded(Choice(tuple(options[:_MAX_OPTIONS])))
 
 

@@ -149,6 +149,7 @@ def _summarise(
         {root: entries for root, entries in state.spent.items() if root in roots},
         _always([at for _, at in exits]),
         bool(frame.returns),
+        tuple(frame.called.items()),
     )
 
 
@@ -177,7 +178,8 @@ def leaving(
     if isinstance(value, Tup):
         return Tup(tuple([leaving(it, item, frame, state, met) for item in value.items]))
     if isinstance(value, Wrapped):
-        return Wrapped(leaving(it, value.func, frame, state, met), value.mode, value.api, value.options)
+        inner = leaving(it, value.func, frame, state, met)
+        return Wrapped(inner, value.mode, value.api, value.options, value.keeps)
     if isinstance(value, Partial):
         return Partial(leaving(it, value.func, frame, state, met), value.args, value.kwargs)
     if isinstance(value, Choice):

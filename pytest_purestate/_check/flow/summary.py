@@ -7,7 +7,6 @@ identity (each call makes a new key), and replays what happened: uses, stores, e
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -33,13 +32,13 @@ from pytest_purestate._check.flow.values import (
     Use,
     Value,
     Wrapped,
+    unique,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _SHARED = frozenset(("true", "none", "eq", "val", "lt"))  # conditions on values, which the caller may know
-_calls = itertools.count(1)
 
 __all__ = ["Substitution", "Summary", "decide", "reachable"]
 
@@ -49,6 +48,7 @@ class Summary:
     """The behaviour of one function in terms of its parameters, captured variables and new objects.
 
     ``always`` are the places that are spent on every way to a return; ``returns`` says that there is one.
+    ``called`` are the parameters that it calls: what is handed over may hold a key.
     """
 
     function: ir.Function
@@ -63,6 +63,7 @@ class Summary:
     spent: Mapping[Root, tuple[tuple[Path, Use], ...]] = field(default_factory=dict)
     always: frozenset[Sym] = frozenset()
     returns: bool = True
+    called: tuple[tuple[Sym, Guards], ...] = ()
 
 
 def reachable(values: Iterable[Value], heap: Mapping[Sym, Value]) -> set[Root]:
@@ -92,7 +93,7 @@ def reachable(values: Iterable[Value], heap: Mapping[Sym, Value]) -> set[Root]:
             todo.extend(value.args)
             todo.extend(item for _, item in value.kwargs)
         elif isinstance(value, Wrapped):
-            todo.append(value.func)
+            todo.extend((value.func, *(key for key, _ in value.keeps)))
         elif isinstance(value, Bound):
             todo.append(value.receiver)
         elif isinstance(value, Iter):
@@ -106,7 +107,7 @@ class Substitution:
     def __init__(self, known: dict[Root, Value], step: Callable[[Value, Step], Value]) -> None:
         self.known = known
         self.step = step
-        self.private = next(_calls)
+        self.private = next(unique)
 
     def value(self, value: Value) -> Value:
         if isinstance(value, Sym):
@@ -139,7 +140,8 @@ class Substitution:
                 tuple([(name, self.value(item)) for name, item in value.kwargs]),
             )
         if isinstance(value, Wrapped):
-            return Wrapped(self.value(value.func), value.mode, value.api, value.options)
+            kept = tuple([(self.value(key), holder) for key, holder in value.keeps])
+            return Wrapped(self.value(value.func), value.mode, value.api, value.options, kept)
         if isinstance(value, Bound):
             return Bound(self.value(value.receiver), value.name, value.func)
         if isinstance(value, Iter):

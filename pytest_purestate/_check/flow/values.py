@@ -58,9 +58,11 @@ __all__ = [
     "leaves",
     "overlap",
     "spelled",
+    "unique",
 ]
 
-_counter = itertools.count(1)
+unique = itertools.count(1)
+"""Names for what has none. One series, because conditions, passes and comparisons meet in the same places."""
 
 Guards: TypeAlias = Mapping[object, object]
 Step: TypeAlias = tuple[str, object]
@@ -113,7 +115,7 @@ class Root:
     memo: bool = False
     constant: bool = False
     passes: tuple[tuple[int, int], ...] = ()
-    uid: int = field(default_factory=lambda: next(_counter))
+    uid: int = field(default_factory=lambda: next(unique))
 
 
 class Sym(NamedTuple):
@@ -207,12 +209,16 @@ class Partial:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Wrapped:
-    """A function under a transform, such as ``jax.jit(f)``; ``options`` are its other arguments."""
+    """A function under a transform, such as ``jax.jit(f)``; ``options`` are its other arguments.
+
+    ``keeps`` are keys that it holds and spends whenever it is called, each with the call that gave it them.
+    """
 
     func: Value
     mode: str
     api: str
     options: tuple[tuple[str, Value], ...] = ()
+    keeps: tuple[tuple[Value, object], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -249,7 +255,8 @@ class Use:
     that this one stands for; ``passes`` the loop passes in force; ``replay`` the comparison around it;
     ``mapped`` says that it happens for each leaf of a tree. ``owner`` is the class of the method called, and
     ``by_self`` says that the method found the key on its own object. ``callback`` says that a transform
-    such as ``scan`` makes the call, over and over. ``below`` is the way from what was handed over to the key.
+    such as ``scan`` makes the call, over and over. ``below`` is the way from what was handed over to the key. ``holder`` is the
+    call that put the key into the function which spends it.
     """
 
     context: ModuleContext
@@ -269,13 +276,14 @@ class Use:
     by_self: bool = False
     callback: bool = False
     below: str = ""
+    holder: object = None
 
 
 def contradicts(a: Guards, b: Guards) -> bool:
     """Whether no run can satisfy both."""
     if len(a) > len(b):
         a, b = b, a
-    missing = _counter
+    missing = unique
     for condition, outcome in a.items():
         other = b.get(condition, missing)
         if other is not missing and other != outcome:
@@ -367,7 +375,7 @@ def bounded(value: Value) -> Value:
         elif isinstance(top, Partial):
             todo.extend((top.func, *top.args, *(item for _, item in top.kwargs)))
         elif isinstance(top, Wrapped):
-            todo.append(top.func)
+            todo.extend((top.func, *(key for key, _ in top.keeps)))
         elif isinstance(top, Func) and top.captured is not None:
             todo.extend(top.captured.values())
         count += 1

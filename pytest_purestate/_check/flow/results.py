@@ -1,0 +1,152 @@
+"""What becomes of the results of calls inside one function: which names they get, and whether they matter.
+
+A rule asks this only about a function in which it found something, so it is worked out from the text on demand.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Container, Iterator
+from dataclasses import dataclass
+
+from pytest_purestate._check import ir
+
+__all__ = ["Results", "results_of"]
+
+_Node = object
+_Place = int | str
+"""A call, by its ref, or a name."""
+
+_LIVE, _DISCARDED = -1, -2
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """The calls of a function by ref.
+
+    ``names`` are the words a result is stored under: assigned names and attributes, and the keyword it is
+    passed as. ``idle`` are calls that only feed each other, the last of them a statement: nothing they
+    compute is ever looked at.
+    """
+
+    names: dict[int, tuple[str, ...]]
+    idle: frozenset[int]
+
+
+@functools.cache
+def _fields(kind: type) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(kind) if field.name not in ("parent", "owner"))
+
+
+def _children(node: _Node) -> Iterator[_Node]:
+    kind: type = type(node)
+    for name in _fields(kind):
+        value = getattr(node, name)
+        for item in value if isinstance(value, tuple) else (value,):
+            for part in item if isinstance(item, tuple) else (item,):
+                if dataclasses.is_dataclass(part):
+                    yield part
+
+
+def results_of(function: ir.Function, quiet: Container[int]) -> Results:
+    """Follow every result of ``function``. ``quiet`` are the calls that do nothing but return something."""
+    walk = _Walk()
+    for statement in function.body:
+        walk.statement(statement, nested=False)
+    return Results(walk.names, _idle(walk, quiet))
+
+
+class _Walk:
+    """Where the values of calls (by ref) and of names (by spelling) go: into a call, a name, or out of sight."""
+
+    def __init__(self) -> None:
+        self.names: dict[int, tuple[str, ...]] = {}
+        self.flows: dict[_Place, set[_Place]] = {}
+
+    def statement(self, node: _Node, nested: bool) -> None:
+        if isinstance(node, ir.Assign | ir.Annotated) and node.value is not None:
+            targets = node.targets if isinstance(node, ir.Assign) else (node.target,)
+            words = tuple(word for target in targets for word in _words(target))
+            plain = all(_is_names(target) for target in targets) and not nested
+            goals: tuple[_Place, ...] = words if plain else (_LIVE,)
+            for target in targets:
+                if not _is_names(target):
+                    self.expression(target, (_LIVE,), (), nested)
+            self.expression(node.value, goals, words, nested)
+        elif isinstance(node, ir.ExprStmt):
+            self.expression(node.value, (_LIVE,) if nested else (_DISCARDED,), (), nested)
+        elif isinstance(node, ir.Global):
+            for name in node.names:
+                self.flows.setdefault(name, set()).add(_LIVE)
+        else:
+            inner = nested or isinstance(node, ir.FunctionDef | ir.ClassDef)
+            for child in _children(node):
+                self.any(child, inner)
+
+    def any(self, node: _Node, nested: bool) -> None:
+        if isinstance(node, ir.Stmt):
+            self.statement(node, nested)
+        elif isinstance(node, ir.Expr):
+            self.expression(node, (_LIVE,), (), nested)
+        else:
+            for child in _children(node):
+                self.any(child, nested)
+
+    def expression(
+        self, node: _Node, goals: tuple[_Place, ...], words: tuple[str, ...], nested: bool
+    ) -> None:
+        if isinstance(node, ir.Name):
+            self.flows.setdefault(node.id, set()).update((_LIVE,) if nested else goals)
+        elif isinstance(node, ir.Call):
+            self.flows.setdefault(node.ref, set()).update(goals)
+            self.names[node.ref] = words
+            self.expression(node.func, (node.ref,), words, nested)
+            for arg in node.args:
+                below = (*words, arg.name) if arg.name else words
+                self.expression(arg.value, (node.ref,), below, nested)
+        elif isinstance(node, ir.Lambda | ir.Comprehension | ir.Await | ir.Yield):
+            for child in _children(node):
+                self.any(child, True)
+        else:
+            for child in _children(node):
+                self.expression(child, goals, words, nested)
+
+
+def _is_names(target: ir.Expr) -> bool:
+    if isinstance(target, ir.Sequence):
+        return all(_is_names(item) for item in target.items)
+    return _is_names(target.value) if isinstance(target, ir.Star) else isinstance(target, ir.Name)
+
+
+def _words(target: ir.Expr) -> Iterator[str]:
+    if isinstance(target, ir.Name):
+        yield target.id
+    elif isinstance(target, ir.GetAttr):
+        yield target.name
+    elif isinstance(target, ir.Star):
+        yield from _words(target.value)
+    elif isinstance(target, ir.Sequence):
+        for item in target.items:
+            yield from _words(item)
+
+
+def _idle(walk: _Walk, quiet: Container[int]) -> frozenset[int]:
+    """Calls whose results go nowhere but into other such calls, the last of which is thrown away."""
+    flows = walk.flows
+    dead = set(flows)
+
+    def dies(goal: _Place) -> bool:
+        if isinstance(goal, str):
+            return goal in dead or goal not in flows
+        return goal == _DISCARDED or (goal in dead and goal in quiet)
+
+    while live := {place for place in dead if not all(map(dies, flows[place]))}:
+        dead -= live
+    results: set[_Place] = {place for place in dead if isinstance(place, int)}
+    results |= {goal for place in results for goal in flows[place] if goal in dead}
+    last = {goal for place in results for goal in flows[place] if _DISCARDED in flows.get(goal, ())}
+    idle = set(last)
+    while more := {place for place in results - idle if flows[place] & idle}:
+        idle |= more
+    return frozenset(place for place in idle if isinstance(place, int) and place in quiet)
