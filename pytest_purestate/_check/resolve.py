@@ -3,7 +3,8 @@
 Names inside a module are resolved by the interpreter, which binds what an ``import`` binds; here
 is only what depends on the disk. Look-ups follow Python's own rules without running anything:
 a file belongs to the package that the ``__init__.py`` files above it spell, and an absolute name
-is searched in the folder that holds the file's outermost package (and its ``src`` sibling).
+is searched in the folder that holds the file's outermost package, then in the project's root and its ``src``,
+so that tests and examples see the package that they are about.
 """
 
 from __future__ import annotations
@@ -26,6 +27,14 @@ def _root_and_parts(file: Path) -> tuple[Path, list[str]]:
         parts.insert(0, folder.name)
         folder = folder.parent
     return folder, parts
+
+
+@lru_cache(maxsize=65536)
+def _project_root(folder: Path) -> Path | None:
+    """The nearest folder above that is installed, or under version control."""
+    if any((folder / name).exists() for name in ("pyproject.toml", "setup.py", "setup.cfg", ".git")):
+        return folder
+    return _project_root(folder.parent) if folder.parent != folder else None
 
 
 def module_name(file: Path | None) -> tuple[str, str]:
@@ -78,6 +87,8 @@ def find_module(importer: Path, dotted: str) -> Path | None:
     folders += [up.parent for up in list(root.parents)[:6] if up.name == parts[0]]
     if root.name == parts[0]:
         folders.append(root.parent)
+    if (project := _project_root(root)) is not None:
+        folders += [project, project / "src"]
     for folder in dict.fromkeys(folders):
         found = _probe(str(folder.joinpath(*parts)))
         if found is not None and Path(found) != importer:

@@ -55,8 +55,10 @@ def _sequence(it: Interpreter, args: Args, ref: int) -> Value:
     value = args.pos[0][0]
     if isinstance(value, Tup | Part | Iter):
         return value
-    if isinstance(value, Sym) and types.typeof(it, value).kind in ("keys", "list", "tuple"):
-        return it.fresh(Type("list"), ref, "list", value) if types.typeof(it, value).kind == "list" else value
+    if isinstance(value, Sym) and types.typeof(it, value).kind in ("list", "tuple"):
+        return it.fresh(Type("list"), ref, "list", value)
+    if isinstance(value, Sym) and types.typeof(it, value).kind == "keys":
+        return value
     return it.fresh(Type("list"), ref, "list")
 
 

@@ -457,10 +457,6 @@ def _instantiate(it: Interpreter, value: ClassValue, args: Args, ref: int) -> Va
                 it.state.heap[sym.child((".", field_.name))] = field_.default
     if info.family[0] == "namedtuple":
         sym.root.size = len(fields)
-        for position, field_ in enumerate(fields):
-            held = it.state.heap.get(sym.child((".", field_.name)))
-            if held is not None:
-                it.state.heap[sym.child(("[", position))] = held
     after = info.find("__post_init__")
     if isinstance(after, Func):
         _call_function(it, after, Args([(sym, ref)]), ref)

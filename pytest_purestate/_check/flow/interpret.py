@@ -225,6 +225,9 @@ class Interpreter:
             return value
         base = place.root.base
         if base is not None and place.path:
+            origin = place.root.origin
+            if place.path[0][0] == "[" and origin is not None and origin.verb == "new:replace":
+                return Sym(Root("local"))  # which of the elements its new fields are is not known
             inner: Value = base
             for step in place.path:
                 inner = self.step(inner, step)
@@ -242,7 +245,7 @@ class Interpreter:
                 and not value.path
             ):
                 step = ("[", step[1] + value.root.size)
-            return self.read(Sym(value.root, (*value.path, step)))
+            return self.read(Sym(value.root, (*value.path, types.field_step(self, value, step))))
         if isinstance(value, Tup) and step[0] == "[":
             index = step[1]
             if isinstance(index, int) and -len(value.items) <= index < len(value.items):

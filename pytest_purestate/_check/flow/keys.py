@@ -53,6 +53,7 @@ from pytest_purestate._check.model import Confidence
 
 if TYPE_CHECKING:
     from pytest_purestate._check.flow.interpret import Frame, Interpreter
+    from pytest_purestate._check.flow.state import State
 
 __all__ = [
     "finish",
@@ -224,10 +225,16 @@ def spend(
             continue
         if not strong and type_.kind not in ("key", "keys") and not looks_like_key(label_of(place)):
             continue
+        inside = (
+            ""
+            if place == value or isinstance(value, Part | Choice)
+            else place.root.name + spelled(place.path)
+        )
         use = Use(
             it.context, ref, call, verb, kind, strong, when, frame.passes, inner, maybe, frame.replay, param,
             frame.mapped,
             owner, by_self, frame.repeats, below, holder,
+            inside,
         )  # fmt: skip
         entries = state.spent.get(place.root, ())
         _meet(it, place, type_, use, entries)
@@ -603,7 +610,11 @@ def _find_stale(it: Interpreter, frame: Frame) -> None:
                 ):
                     continue
                 if root.name == own:
-                    if not _kept_by_class(it, function, path) or use.callback:
+                    if (
+                        not _kept_by_class(it, function, path)
+                        or use.callback
+                        or _happens_once(root, use, state)
+                    ):
                         continue
                     how = "self"
                 elif any(it.read(Sym(held.root, path)) == place for held in handed_back):
@@ -616,6 +627,16 @@ def _find_stale(it: Interpreter, frame: Frame) -> None:
                     use.ref, Stale(use, place, how, Confidence.MEDIUM if use.maybe else Confidence.HIGH)
                 )
     frame.state = after
+
+
+def _happens_once(root: Root, use: Use, state: State) -> bool:
+    """Whether a use waits for an attribute that the method then sets: ``if self.params is None: self.params = ...``."""
+    return any(
+        isinstance(part, Sym) and part.root is root and part.path and part in state.heap
+        for condition in use.guards
+        if isinstance(condition, tuple)
+        for part in condition
+    )
 
 
 def _returned_objects(value: Value) -> Iterator[Sym]:

@@ -155,8 +155,11 @@ class Substitution:
             if root.kind != "local":
                 return sym
             base = self._sym(root.base) if root.base is not None else None
+            type_ = root.type
+            if not type_.kind and isinstance(base, Sym) and not base.path:
+                type_ = base.root.type  # a copy is what the caller knows the copied object to be
             copy = Root(
-                "local", root.type, root.name, root.origin, base if isinstance(base, Sym) else None,
+                "local", type_, root.name, root.origin, base if isinstance(base, Sym) else None,
                 root.size, root.owner, root.memo, root.constant,
             )  # fmt: skip
             found = self.known[root] = Sym(copy)

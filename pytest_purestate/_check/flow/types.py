@@ -41,6 +41,7 @@ __all__ = [
     "declared_type",
     "element_type",
     "entropy_of",
+    "field_step",
     "is_static",
     "part_type",
     "static_value",
@@ -152,6 +153,17 @@ def element_type(it: Interpreter, type_: Type, step: Step) -> Type:
     elif type_.kind == "at":
         return Type("at[]", certain=type_.certain)
     return UNKNOWN
+
+
+def field_step(it: Interpreter, value: Sym, step: Step) -> Step:
+    """The step to an element of a NamedTuple by the name of its field: one place has one spelling."""
+    if step[0] == "[" and isinstance(step[1], int):
+        type_ = typeof(it, value)
+        if type_.cls is not None and type_.cls.family[0] == "namedtuple":
+            names = list(type_.cls.fields())
+            if -len(names) <= step[1] < len(names):
+                return (".", names[step[1]])
+    return step
 
 
 def annotation_type(it: Interpreter, node: ir.Expr | None) -> Type:

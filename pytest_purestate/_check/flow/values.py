@@ -256,7 +256,8 @@ class Use:
     ``mapped`` says that it happens for each leaf of a tree. ``owner`` is the class of the method called, and
     ``by_self`` says that the method found the key on its own object. ``callback`` says that a transform
     such as ``scan`` makes the call, over and over. ``below`` is the way from what was handed over to the key. ``holder`` is the
-    call that put the key into the function which spends it.
+    call that put the key into the function which spends it. ``inside`` is the name of a key in a container
+    that was handed over.
     """
 
     context: ModuleContext
@@ -277,6 +278,7 @@ class Use:
     callback: bool = False
     below: str = ""
     holder: object = None
+    inside: str = ""
 
 
 def contradicts(a: Guards, b: Guards) -> bool:

@@ -28,6 +28,8 @@ def trace_label(trace: Trace) -> Label:
 
 def name_of(use: Use, place: Sym | None = None) -> str:
     """The key as the user wrote it; for what is no name, or hides below an argument, its place by name."""
+    if use.inside and place is not None:
+        return use.inside
     while use.inner is not None and use.ref == use.call:  # not an argument: a callback's, or an attribute
         use = use.inner
     lowered = use.context.lowered
