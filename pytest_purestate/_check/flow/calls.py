@@ -406,6 +406,8 @@ def _replay_edits(
         place = swap.value(mutation.place)
         if not isinstance(place, Sym):
             continue
+        if mutation.how in edits.MUTATORS and not edits.is_plain_container(it, place):
+            continue  # the method is another one than that of a list or dict
         seen, evidence = edits.evidence_for(it, place, edits.visible_to(place))
         evidence = max(evidence, mutation.evidence)
         key = (ref, f"{mutation.how}:{mutation.ref}")

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
-from pytest_purestate._check.flow.state import State, merge
+from pytest_purestate._check.flow.state import MAX_OPTIONS, State, common, merge
 from pytest_purestate._check.flow.summary import decide
 from pytest_purestate._check.flow.values import (
     IMPOSSIBLE,
     NOTHING,
+    Choice,
     Const,
     Guards,
     Linear,
     Sym,
+    Value,
     contradicts,
     unique,
 )
@@ -69,8 +71,30 @@ def assume(it: Interpreter, test: ir.Expr) -> tuple[Guards, Guards]:
     value = it.eval(test)
     if isinstance(value, Const):
         return ({}, IMPOSSIBLE) if value.value else (IMPOSSIBLE, {})
+    if isinstance(value, Choice):
+        no, yes = _told_apart(it, value, lambda option: isinstance(option, Const) and not option.value)
+        return yes, no
     key: object = ("true", value) if isinstance(value, Sym) else ("?", next(unique))
     return {key: True}, {key: False}
+
+
+def _told_apart(it: Interpreter, value: Choice, test: Callable[[Value], bool]) -> tuple[Guards, Guards]:
+    """What is known of the path when the option taken passes the test, and when it does not.
+
+    ``attend(...)`` that gives a result or None says by it which of its paths it took. An option that is
+    not a literal is taken for the result that it is asked for.
+    """
+    name = ("?", next(unique))
+    if len(value.options) >= MAX_OPTIONS:  # there may have been more
+        return {name: True}, {name: False}
+    options = [(option, guards) for option, guards in value.options if not contradicts(guards, it.state.path)]
+    passed = [guards for option, guards in options if test(option)]
+    failed = [guards for option, guards in options if not test(option)]
+    return {**_shared(passed), name: True}, {**_shared(failed), name: False}
+
+
+def _shared(paths: Sequence[Guards]) -> Guards:
+    return common(paths) if paths else {}
 
 
 def _rejoin(it: Interpreter, before: State, after: State | None) -> State | None:
@@ -84,6 +108,9 @@ def _assume_compare(it: Interpreter, test: ir.Compare) -> tuple[Guards, Guards]:
     right = it.eval(right_node)
     if isinstance(left, Const) and not isinstance(right, Const) and op in ("==", "!=", "is", "is not"):
         left, right = right, left
+    if isinstance(left, Choice) and right == NOTHING and op in ("is", "is not"):
+        is_none, is_not = _told_apart(it, left, lambda value: value == NOTHING)
+        return (is_none, is_not) if op == "is" else (is_not, is_none)
     if not isinstance(left, Sym | Const | Linear) or not isinstance(right, Sym | Const | Linear):
         key: object = ("?", next(unique))
         return {key: True}, {key: False}

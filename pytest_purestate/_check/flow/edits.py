@@ -92,7 +92,8 @@ def mutate(
         return
     type_ = types.typeof(it, base)
     seen, evidence = evidence_for(it, base, visible_to(base))
-    if base_node is not None and how != "setattr" and _through_frozen(it, base_node):
+    made_here = base.root.kind == "local" and not base.path
+    if base_node is not None and how != "setattr" and not made_here and _through_frozen(it, base_node):
         seen, evidence = "frozen", Confidence.HIGH
     fact = Mutation(it.context, ref, target, base, type_, how, seen, op, value, None, evidence, static)
     key = (ref, how)

@@ -232,7 +232,7 @@ class FunctionFacts:
     calls: dict[int, ir.Function] = field(default_factory=dict)
     returns_value: bool = False
     edits_self: bool = False
-    returned: set[Root] = field(default_factory=set)
+    returned: set[Sym] = field(default_factory=set)
     state_like: set[Root] = field(default_factory=set)
     arrayish: set[Root] = field(default_factory=set)
 

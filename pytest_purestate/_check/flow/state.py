@@ -20,9 +20,10 @@ from pytest_purestate._check.flow.values import (
     contradicts,
 )
 
-__all__ = ["State", "merge", "merge_values"]
+__all__ = ["MAX_OPTIONS", "State", "common", "merge", "merge_values"]
 
-_MAX_OPTIONS = 8
+MAX_OPTIONS = 8
+"""How many values one name may have, depending on the path; what is beyond is forgotten."""
 
 
 class State:
@@ -75,10 +76,11 @@ def merge_values(values: Sequence[tuple[Value | None, Guards]]) -> Value | None:
             options.append((value, guards))
     if not options:
         return first
-    return bounded(Choice(tuple(options[:_MAX_OPTIONS])))
+    return bounded(Choice(tuple(options[:MAX_OPTIONS])))
 
 
-def _common(paths: Sequence[Guards]) -> Guards:
+def common(paths: Sequence[Guards]) -> Guards:
+    """What all of these paths assume."""
     first, *rest = paths
     return {
         condition: outcome
@@ -94,7 +96,7 @@ def merge(states: Iterable[State | None]) -> State | None:
         return None
     if len(alive) == 1:
         return alive[0]
-    path = _common([state.path for state in alive])
+    path = common([state.path for state in alive])
     extra: list[Guards] = [
         {condition: outcome for condition, outcome in state.path.items() if condition not in path}
         for state in alive

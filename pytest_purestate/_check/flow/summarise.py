@@ -128,9 +128,7 @@ def _summarise(
     ]
     roots = reachable([result, *(value for _, value in stores), *(value for _, value in rebound)], state.heap)
     for value, _ in exits:
-        frame.facts.returned.update(
-            leaf.root for leaf in leaves(value) if isinstance(leaf, Sym) and not leaf.path
-        )
+        frame.facts.returned.update(leaf for leaf in leaves(value) if isinstance(leaf, Sym))
     frame.facts.returns_value = any(value != NOTHING for value, _ in exits)
     return Summary(
         func.function,

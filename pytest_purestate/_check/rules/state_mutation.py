@@ -48,6 +48,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pytest_purestate._check.flow.facts import FunctionFacts, ModuleFacts, Mutation
+from pytest_purestate._check.flow.values import Sym
 from pytest_purestate._check.model import Confidence, Finding, Label, Rule, Severity
 from pytest_purestate._check.rules._reuse import scope_of
 
@@ -92,6 +93,8 @@ def _confidence(module: ModuleFacts, facts: FunctionFacts, mutation: Mutation) -
         return None
     function = facts.function
     own = function is not None and root.owner is function
+    if own and function in module.traced and module.traced[function].mode == "kernel":
+        return None  # what a kernel writes to are references
     if (
         own
         and function in module.traced
@@ -99,12 +102,16 @@ def _confidence(module: ModuleFacts, facts: FunctionFacts, mutation: Mutation) -
         and not _is_self(facts, mutation)
     ):
         # A traced function edits its own copy of the containers: lost, unless it returns them.
-        return Confidence.LOW if root in facts.returned else Confidence.HIGH
+        return Confidence.LOW if _is_returned(facts, mutation.place) else Confidence.HIGH
     if root in facts.state_like:
         return Confidence.MEDIUM
     if root.name in _STATE_NAMES:
         return Confidence.LOW
     return None
+
+
+def _is_returned(facts: FunctionFacts, place: Sym) -> bool:
+    return any(Sym(place.root, place.path[:depth]) in facts.returned for depth in range(len(place.path) + 1))
 
 
 def _is_self(facts: FunctionFacts, mutation: Mutation) -> bool:
