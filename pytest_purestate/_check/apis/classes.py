@@ -11,6 +11,7 @@ _BASES: dict[str, tuple[str, bool]] = {
     "flax.training.train_state.TrainState": ("struct", True),
     "equinox.Module": ("equinox", True),
     "typing.NamedTuple": ("namedtuple", True),
+    "collections.namedtuple": ("namedtuple", False),  # of any program, not only of those that keep state
     "flax.nnx.Module": ("nnx", False),
     "flax.nnx.Pytree": ("nnx", False),
     "flax.nnx.Object": ("nnx", False),

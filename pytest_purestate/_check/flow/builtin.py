@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from pytest_purestate._check import ir
 from pytest_purestate._check.flow import keys, types
+from pytest_purestate._check.flow.classes import ClassInfo, Field
 from pytest_purestate._check.flow.values import (
     NOTHING,
     UNKNOWN,
     Bound,
     ClassValue,
     Const,
+    Ext,
     Func,
     Iter,
     Part,
@@ -148,7 +151,7 @@ def _type(it: Interpreter, args: Args, ref: int) -> Value:
         type_ = types.typeof(it, args.pos[0][0])
         if type_.cls is not None:
             return ClassValue(type_.cls)
-    return it.fresh(UNKNOWN, ref)
+    return it.fresh(UNKNOWN, ref, "type")
 
 
 def _sorted(it: Interpreter, args: Args, ref: int) -> Value:
@@ -180,6 +183,34 @@ def _field(it: Interpreter, args: Args, ref: int) -> Value:
     return sym
 
 
+def _items(it: Interpreter, value: Value) -> list[Value]:
+    """What a tuple or list display holds, in order."""
+    if isinstance(value, Tup):
+        return list(value.items)
+    if isinstance(value, Sym) and types.typeof(it, value).kind == "list":
+        held = [(place.path[-1], item) for place, item in it.state.heap.items() if place.root is value.root]
+        return [item for (kind, index), item in held if kind == "[" and isinstance(index, int)]
+    return []
+
+
+def _namedtuple(it: Interpreter, args: Args, ref: int) -> Value:
+    """``namedtuple("State", "x key")`` and ``NamedTuple("State", [("x", Array), ...])``: a class like any other."""
+    given = args.pos[1][0] if len(args.pos) > 1 else NOTHING
+    if isinstance(given, Const) and isinstance(given.value, str):
+        names: list[object] = [*given.value.replace(",", " ").split()]
+    else:
+        fields = [
+            item.items[0] if isinstance(item, Tup) and item.items else item for item in _items(it, given)
+        ]
+        names = [field.value for field in fields if isinstance(field, Const)]
+    title = args.pos[0][0] if args.pos else NOTHING
+    name = title.value if isinstance(title, Const) and isinstance(title.value, str) else "namedtuple"
+    cls = ir.Class(ref, name, name, (), (), (), it.frame.function)
+    info = ClassInfo(cls, it.context, (Ext("collections.namedtuple"),))
+    info.own_fields = {field: Field(field, UNKNOWN, ref, None) for field in names if isinstance(field, str)}
+    return ClassValue(info)
+
+
 HANDLERS: dict[str, Callable[[Interpreter, Args, int], Value]] = {
     "builtins.zip": _iterates("zip"),
     "builtins.enumerate": _iterates("enumerate"),
@@ -196,6 +227,8 @@ HANDLERS: dict[str, Callable[[Interpreter, Args, int], Value]] = {
     "builtins.super": _super,
     "builtins.type": _type,
     "builtins.sorted": _sorted,
+    "collections.namedtuple": _namedtuple,
+    "typing.NamedTuple": _namedtuple,
     "functools.partial": _partial,
     "jax.tree_util.Partial": _partial,
     "dataclasses.field": _field,

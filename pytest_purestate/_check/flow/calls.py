@@ -185,9 +185,19 @@ def _call(it: Interpreter, callee: Value, args: Args, ref: int, verb: str) -> Va
             signature = _method_of(it, type_, name) if type_.kind else None
             if signature is not None:
                 return _apply_signature(it, signature, base, args, ref, name)
-        if callee.root.kind == "param":
+        if _is_class(callee):
+            verb = "__class__"
+        elif callee.root.kind == "param":
             it.frame.called.setdefault(callee, it.state.path)
     return _unknown(it, args, ref, verb or "call")
+
+
+def _is_class(callee: Sym) -> bool:
+    """Whether a value is the class of something: ``type(x)`` or ``x.__class__``."""
+    origin = callee.root.origin
+    return (".", "__class__") in callee.path[-1:] or (
+        not callee.path and origin is not None and origin.verb == "type"
+    )
 
 
 def _either(it: Interpreter, options: Sequence[tuple[Value, Guards]], run: Callable[[Value], Value]) -> Value:
@@ -759,7 +769,9 @@ def _call_method(
         _note_pure(it, ref, "at", "", type_, Confidence.HIGH)
         return it.fresh(Type("array", certain=True), ref, f".at[].{name}")
     kind = _method_kind(type_)
-    if kind in ("list", "dict", "set", "", "tuple", "state", "instance") and name in edits.MUTATORS:
+    if kind in ("list", "dict", "set", "", "tuple", "state", "instance") and edits.is_mutator(
+        name, len(args.pos)
+    ):
         return _mutator(it, base, name, args, ref, base_ref, node)
     signature = _method_of(it, type_, name)
     if signature is None and keys.may_be_key(it, base):
@@ -1136,7 +1148,7 @@ def _unknown(it: Interpreter, args: Args, ref: int, verb: str, name: str = "") -
     """Nothing is known of the callee: keys handed to it are taken to be spent, with less confidence."""
     if is_question(verb):
         return it.fresh(UNKNOWN, ref, verb)
-    kind = "store" if _CLASS_NAME.match(verb) else "unknown"
+    kind = "store" if _CLASS_NAME.match(verb) or verb == "__class__" else "unknown"
     for value, at in args.every():
         keys.spend(it, value, at, ref, verb, kind, False)
         keys.spend_kept(it, value, ref, verb, kind, False)

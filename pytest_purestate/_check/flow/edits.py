@@ -19,6 +19,7 @@ __all__ = [
     "augment_name",
     "delete_item",
     "evidence_for",
+    "is_mutator",
     "mutate",
     "store_attribute",
     "store_item",
@@ -30,6 +31,11 @@ MUTATORS = frozenset(
     "difference_update intersection_update symmetric_difference_update appendleft popleft".split()
 )
 """Methods by which Python's containers are edited in place."""
+
+
+def is_mutator(name: str, count: int) -> bool:
+    """Whether a method with ``count`` positional arguments may be one that edits a list, dict or set."""
+    return name in MUTATORS and not (name == "update" and count > 1)  # `tx.update(grads, state)` is no dict's
 
 
 def visible_to(place: Sym) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_purestate._check import ir
 from pytest_purestate._check.apis import OBJECTS
-from pytest_purestate._check.flow import types
+from pytest_purestate._check.flow import summarise, types
 from pytest_purestate._check.flow.facts import (
     Broadcast,
     Captured,
@@ -37,6 +37,7 @@ from pytest_purestate._check.flow.values import (
     Path,
     Range,
     Root,
+    Step,
     Sym,
     Tup,
     Type,
@@ -308,7 +309,7 @@ def _meet(
             continue
         if first.holder is not None and first.holder == use.holder:
             return  # one function that holds a key gives the same numbers in every call, as it says
-        if use.by_self and first.owner is not None and first.owner is use.owner:
+        if first.owner is not None and first.owner in _classes_that_found_it(use):
             return  # both uses are inside the methods of one class, where the defect is
         sure = _confidence(place, type_, first, use, frame.folds.get(place, frozenset()))
         if sure is not None and (best is None or sure > best[0]):
@@ -320,6 +321,17 @@ def _meet(
     known = frame.facts.reuses.get(use.ref)
     if known is None or known.confidence < confidence:
         frame.facts.reuses[use.ref] = Reuse(kind, first, use, place, confidence)
+
+
+def _classes_that_found_it(use: Use) -> set[ir.Class | None]:
+    """The classes whose methods found the key on their own object, on the way to where it is spent."""
+    found = set()
+    inner: Use | None = use
+    while inner is not None:
+        if inner.by_self:
+            found.add(inner.owner)
+        inner = inner.inner
+    return found
 
 
 def _kind(frame: Frame, place: Sym, first: Use, second: Use) -> str:
@@ -489,6 +501,7 @@ def finish(it: Interpreter, frame: Frame) -> None:
         _find_unused(frame, swapped)
         _find_dead_successors(frame)
         _find_stale(it, frame)
+        _find_spent_before(it, frame)
         _find_captured(it, frame)
 
 
@@ -602,7 +615,7 @@ def _find_stale(it: Interpreter, frame: Frame) -> None:
                 continue
             for path, use in entries:
                 place = Sym(root, path)
-                if not path or not use.strong or any(step[0] != "." for step in path) or place in state.heap:
+                if not path or not use.strong or place in state.heap or not all(map(_is_named, path)):
                     continue
                 if any(
                     place.path[:depth] and Sym(root, place.path[:depth]) in state.heap
@@ -617,7 +630,7 @@ def _find_stale(it: Interpreter, frame: Frame) -> None:
                     ):
                         continue
                     how = "self"
-                elif any(it.read(Sym(held.root, path)) == place for held in handed_back):
+                elif any(_at(it, held, path) == place for held in handed_back):
                     how = "returned"
                 else:
                     continue
@@ -627,6 +640,52 @@ def _find_stale(it: Interpreter, frame: Frame) -> None:
                     use.ref, Stale(use, place, how, Confidence.MEDIUM if use.maybe else Confidence.HIGH)
                 )
     frame.state = after
+
+
+def _at(it: Interpreter, value: Value, path: Path) -> Value:
+    for step in path:
+        value = it.step(value, step)
+    return value
+
+
+def _is_named(step: Step) -> bool:
+    return step[0] == "." or isinstance(step[1], str)
+
+
+def _find_spent_before(it: Interpreter, frame: Frame) -> None:
+    """Keys that the constructor spent and then stored, which a method spends again."""
+    function, state = frame.function, frame.state
+    if function is None or function.owner is None or function.name in _ONCE or state is None:
+        return
+    cls = it.class_of(function.owner)
+    init = cls.info.find("__init__") if cls is not None else None
+    if not isinstance(init, Func) or init.context is not it.context:
+        return
+    for root, entries in state.spent.items():
+        if root.kind != "param" or root.owner is not function or root.name != function.params[0].name:
+            continue
+        made = summarise.summary_of(it, init)
+        it.frame = frame
+        if made is None:
+            return
+        own = made.params[0][1] if made.params else None
+        stored = {
+            place.path: value for place, value in made.stores if own is not None and place.root is own.root
+        }
+        for path, use in entries:
+            key = stored.get(path)
+            if (
+                not use.strong
+                or use.by_self
+                or use.ref in frame.facts.stale
+                or not isinstance(key, Sym)
+                or key.root.kind != "param"
+            ):
+                continue
+            for place, first in made.uses:
+                if place.root is key.root and first.strong and overlap(place.path, key.path) is True:
+                    reuse = Reuse("plain", first, use, Sym(root, path), Confidence.HIGH)
+                    frame.facts.reuses.setdefault(use.ref, reuse)
 
 
 def _happens_once(root: Root, use: Use, state: State) -> bool:

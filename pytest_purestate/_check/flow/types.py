@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pytest_purestate._check import ir
 from pytest_purestate._check.apis import KEY_ANNOTATIONS, OBJECTS
 from pytest_purestate._check.apis.classes import annotation_kind
+from pytest_purestate._check.flow.classes import family_of
 from pytest_purestate._check.flow.values import (
     FOLD,
     NOTHING,
@@ -142,6 +143,8 @@ def element_type(it: Interpreter, type_: Type, step: Step) -> Type:
                 return field.type
         if type_.kind == "array" and name == "at":
             return Type("at", certain=type_.certain)
+        if name == "tx" and (type_.kind == "state" or family_of(type_) == "struct"):
+            return Type("transform", certain=False)
         if type_.kind == "state" and name not in ("step", "tx", "apply_fn"):
             return Type("state")
         if name in ("T", "mT", "real", "imag") and type_.kind == "array":

@@ -10,7 +10,7 @@ from pytest_purestate._check.model import Finding, Fix, Label
 
 _NAME = re.compile(r"\w+(\.\w+|\[[\w\"'-]+\])*")
 
-__all__ = ["chain", "name_of", "reuse_finding", "scope_of", "trace_label"]
+__all__ = ["chain", "in_body", "name_of", "reuse_finding", "scope_of", "trace_label"]
 
 
 def scope_of(facts: FunctionFacts) -> str:
@@ -39,6 +39,13 @@ def name_of(use: Use, place: Sym | None = None) -> str:
     if place is not None and place.root.name and place.path:
         return place.root.name + spelled(place.path)
     return text if text and len(text) <= 40 else use.param or "key"
+
+
+def in_body(module: ModuleFacts, use: Use) -> Use:
+    """A use that a transform makes over and over, where it stands in the body that the transform runs."""
+    while use.callback and use.inner is not None and use.inner.context is module.context:
+        use = use.inner
+    return use
 
 
 def chain(use: Use) -> tuple[Label, ...]:

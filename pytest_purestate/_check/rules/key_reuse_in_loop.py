@@ -43,14 +43,12 @@ from dataclasses import replace
 
 from pytest_purestate._check.flow.facts import FunctionFacts, ModuleFacts, Reuse
 from pytest_purestate._check.model import Finding, Rule, Severity
-from pytest_purestate._check.rules._reuse import name_of, reuse_finding
+from pytest_purestate._check.rules._reuse import in_body, name_of, reuse_finding
 
 
 def _finding(module: ModuleFacts, facts: FunctionFacts, reuse: Reuse) -> Finding:
-    use, transform = reuse.second, ""
-    while use.callback and use.inner is not None and use.inner.context is module.context:
-        transform = transform or module.text(reuse.second.call).partition("(")[0]
-        use = use.inner
+    use = in_body(module, reuse.second)
+    transform = "" if use is reuse.second else module.text(reuse.second.call).partition("(")[0]
     name = name_of(use, reuse.place)
     finding = reuse_finding(
         module,

@@ -63,7 +63,7 @@ from collections.abc import Iterator
 
 from pytest_purestate._check.flow.facts import ModuleFacts, Stale
 from pytest_purestate._check.model import Finding, Rule, Severity
-from pytest_purestate._check.rules._reuse import chain, name_of, scope_of
+from pytest_purestate._check.rules._reuse import chain, in_body, name_of, scope_of
 
 
 def _message(stale: Stale, name: str, function: str) -> str:
@@ -74,11 +74,14 @@ def _message(stale: Stale, name: str, function: str) -> str:
 
 def check(module: ModuleFacts) -> Iterator[Finding]:
     """One finding for each key that is spent and kept."""
+    told = {in_body(module, reuse.second).ref for _, reuse in module.reuses("loop")}
     for facts in module.functions:
         function = facts.function
         if function is None or function in module.dry:
             continue
         for stale in facts.stale.values():
+            if stale.use.ref in told:
+                continue
             name = name_of(stale.use, stale.place)
             yield Finding(
                 code=RULE.code,
