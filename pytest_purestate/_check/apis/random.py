@@ -8,10 +8,11 @@ jax.random.split(key, num): splits key; returns keys
 jax.random.fold_in(key, data): returns fold key data; pure
 jax.random.{key_data,key_impl,default_prng_impl}(keys): returns array
 jax.random.key_dtype(impl_spec): returns static
-jax.random.{ball,bernoulli,beta,binomial,bits,categorical,cauchy,chisquare,choice,dirichlet,
-    double_sided_maxwell,exponential,f,gamma,generalized_normal,geometric,gumbel,laplace,loggamma,logistic,
-    lognormal,maxwell,multinomial,multivariate_normal,normal,orthogonal,pareto,permutation,poisson,
-    rademacher,randint,random_gamma_p,rayleigh,shuffle,t,triangular,truncated_normal,uniform,wald,
+jax.random.{bits,cauchy,exponential,gumbel,laplace,logistic,maxwell,normal,rademacher,randint,
+    uniform}(key, shape): consumes key; returns array
+jax.random.{ball,bernoulli,beta,binomial,categorical,chisquare,choice,dirichlet,double_sided_maxwell,f,gamma,
+    generalized_normal,geometric,loggamma,lognormal,multinomial,multivariate_normal,orthogonal,pareto,permutation,
+    poisson,random_gamma_p,rayleigh,shuffle,t,triangular,truncated_normal,wald,
     weibull_min}(key): consumes key; returns array
 jax.random.*(key): consumes key; returns array
 

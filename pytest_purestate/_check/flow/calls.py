@@ -156,7 +156,11 @@ def _call(it: Interpreter, callee: Value, args: Args, ref: int, verb: str) -> Va
     if isinstance(callee, Partial):
         merged = Args([*((value, ref) for value in callee.args), *args.pos], {}, args.star)
         merged.kw = {**{name: (value, ref) for name, value in callee.kwargs}, **args.kw}
-        return _call(it, callee.func, merged, ref, verb)
+        frame = it.frame
+        outer, frame.bound = frame.bound, frame.bound.union(_bound_roots(callee))
+        result = _call(it, callee.func, merged, ref, verb)
+        frame.bound = outer
+        return result
     if isinstance(callee, Wrapped):
         return _call_wrapped(it, callee, args, ref, verb)
     if isinstance(callee, ClassValue):
@@ -918,7 +922,8 @@ def _apply_signature(
     for param in wanted:
         given = args.named(params, param)
         if given is not None:
-            keys.spend(it, given[0], given[1], ref, verb, signature.how, True)
+            sized = _is_sized(args.named(params, "shape"))
+            keys.spend(it, given[0], given[1], ref, verb, signature.how, True, sized=sized)
             if signature.how in ("init", "apply"):
                 _note_shared(it, given[0], given[1], verb)
     for param in signature.mutates:
@@ -944,6 +949,13 @@ def _apply_signature(
     elif signature.pure and not signature.callbacks:
         _note_pure(it, ref, verb, signature.name, types.typeof(it, receiver), Confidence.HIGH)
     return _result(it, signature, receiver, args, ref, verb, name)
+
+
+def _is_sized(shape: tuple[Value, int] | None) -> bool:
+    """Whether a shape is spelled out, and so is the same for all data."""
+    if shape is None or not isinstance(shape[0], Tup):
+        return False
+    return bool(shape[0].items) and all(isinstance(item, Const) for item in shape[0].items)
 
 
 def _spend_every(it: Interpreter, signature: Signature, args: Args, ref: int, verb: str) -> None:

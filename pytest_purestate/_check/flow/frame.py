@@ -55,6 +55,7 @@ class Frame:
             Sym, set[tuple[int, tuple[tuple[int, int], ...]]]
         ] = {}  # fold_in calls, in which passes
         self.called: dict[Sym, Guards] = {}  # parameters that are called
+        self.bound: set[Root] = set()  # objects that the partial in force brings along
         self.quiet: set[int] = set()  # calls of methods of a library that do nothing but return something
         self.steps = 0
         self.mapped = False

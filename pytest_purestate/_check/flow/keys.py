@@ -22,7 +22,7 @@ from pytest_purestate._check.flow.facts import (
     Successor,
     Swap,
 )
-from pytest_purestate._check.flow.results import results_of
+from pytest_purestate._check.flow.results import Results, results_of
 from pytest_purestate._check.flow.values import (
     FOLD,
     UNKNOWN,
@@ -211,6 +211,7 @@ def spend(
     below: str = "",
     captured: bool = False,
     holder: object = None,
+    sized: bool = False,
 ) -> None:
     """Spend every key in ``value``; a key that was spent before on this path becomes a Reuse fact."""
     frame = it.frame
@@ -235,7 +236,7 @@ def spend(
             it.context, ref, call, verb, kind, strong, when, frame.passes, inner, maybe, frame.replay, param,
             frame.mapped,
             owner, by_self, frame.repeats, below, holder,
-            inside,
+            inside, sized, place.root in frame.bound,
         )  # fmt: skip
         entries = state.spent.get(place.root, ())
         _meet(it, place, type_, use, entries)
@@ -509,7 +510,7 @@ _TWIN = re.compile(r"(^|_)target(_|$)")
 
 
 def _lower_harmless(frame: Frame) -> set[int]:
-    """Take back what no number depends on twice: a dry run of which nothing is kept, a network and its target twin."""
+    """Take back what is meant: a dry run of which nothing is kept, a network and its target twin, paired data."""
     facts, function = frame.facts, frame.function
     pairs = [(ref, reuse) for ref, reuse in facts.reuses.items() if reuse.confidence > Confidence.LOW]
     if not pairs or function is None or frame.state is None:
@@ -530,10 +531,26 @@ def _lower_harmless(frame: Frame) -> set[int]:
             for use in uses
             if _deepest(use).kind == "init"
         }
-        if idle or twins == {True, False}:
+        if idle or twins == {True, False} or _is_paired(reuse, results):
             facts.reuses[ref] = dataclasses.replace(reuse, confidence=Confidence.LOW)
             harmless.add(ref)
     return harmless
+
+
+def _is_paired(reuse: Reuse, results: Results) -> bool:
+    """Whether one transformation is applied to the parts of one example: the crop of every view, of image and mask.
+
+    Either what it draws does not depend on the data and it runs over the items of one mapping, or the key was
+    bound to the function that one statement then calls on each of them.
+    """
+    first, second = reuse.first, reuse.second
+    drawn = _deepest(first), _deepest(second)
+    if drawn[0].ref != drawn[1].ref or not first.kind == second.kind == "call":
+        return False
+    if first.ref == second.ref:
+        return first.call in results.views and drawn[0].sized
+    where = results.statements.get(first.call)
+    return first.bound and second.bound and where is not None and where == results.statements.get(second.call)
 
 
 def _split_behind(splits: object, reuse: Reuse) -> Split | None:

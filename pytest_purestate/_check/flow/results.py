@@ -27,11 +27,14 @@ class Results:
 
     ``names`` are the words a result is stored under: assigned names and attributes, and the keyword it is
     passed as. ``idle`` are calls that only feed each other, the last of them a statement: nothing they
-    compute is ever looked at.
+    compute is ever looked at. ``views`` are calls on the items of one mapping, as a loop over it gives them.
+    ``statements`` tells the statement of a call by ref.
     """
 
     names: dict[int, tuple[str, ...]]
     idle: frozenset[int]
+    views: frozenset[int]
+    statements: dict[int, int]
 
 
 @functools.cache
@@ -54,7 +57,7 @@ def results_of(function: ir.Function, quiet: Container[int]) -> Results:
     walk = _Walk()
     for statement in function.body:
         walk.statement(statement, nested=False)
-    return Results(walk.names, _idle(walk, quiet))
+    return Results(walk.names, _idle(walk, quiet), frozenset(walk.views), walk.statements)
 
 
 class _Walk:
@@ -63,8 +66,13 @@ class _Walk:
     def __init__(self) -> None:
         self.names: dict[int, tuple[str, ...]] = {}
         self.flows: dict[_Place, set[_Place]] = {}
+        self.views: set[int] = set()
+        self.statements: dict[int, int] = {}
+        self.current = -1
+        self.items: frozenset[str] = frozenset()  # names for an item of the mapping that a loop runs over
 
     def statement(self, node: _Node, nested: bool) -> None:
+        self.current = getattr(node, "ref", -1)
         if isinstance(node, ir.Assign | ir.Annotated) and node.value is not None:
             targets = node.targets if isinstance(node, ir.Assign) else (node.target,)
             words = tuple(word for target in targets for word in _words(target))
@@ -80,6 +88,8 @@ class _Walk:
             for name in node.names:
                 self.flows.setdefault(name, set()).add(_LIVE)
         else:
+            if isinstance(node, ir.For) and _is_view(node.iter):
+                self.items = self.items.union(_words(node.target))
             inner = nested or isinstance(node, ir.FunctionDef | ir.ClassDef)
             for child in _children(node):
                 self.any(child, inner)
@@ -101,16 +111,35 @@ class _Walk:
         elif isinstance(node, ir.Call):
             self.flows.setdefault(node.ref, set()).update(goals)
             self.names[node.ref] = words
+            self.statements[node.ref] = self.current
+            if any(isinstance(arg.value, ir.Name) and arg.value.id in self.items for arg in node.args):
+                self.views.add(node.ref)
             self.expression(node.func, (node.ref,), words, nested)
             for arg in node.args:
                 below = (*words, arg.name) if arg.name else words
                 self.expression(arg.value, (node.ref,), below, nested)
+        elif isinstance(node, ir.Comprehension) and any(_is_view(clause.iter) for clause in node.clauses):
+            outer = self.items
+            for clause in node.clauses:
+                self.items = self.items.union(_words(clause.target))
+            for child in _children(node):
+                self.any(child, True)
+            self.items = outer
         elif isinstance(node, ir.Lambda | ir.Comprehension | ir.Await | ir.Yield):
             for child in _children(node):
                 self.any(child, True)
         else:
             for child in _children(node):
                 self.expression(child, goals, words, nested)
+
+
+def _is_view(node: ir.Expr) -> bool:
+    """Whether this is ``x.items()`` or ``x.values()``."""
+    return (
+        isinstance(node, ir.Call)
+        and isinstance(node.func, ir.GetAttr)
+        and node.func.name in ("items", "values")
+    )
 
 
 def _is_names(target: ir.Expr) -> bool:

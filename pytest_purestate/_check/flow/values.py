@@ -257,7 +257,8 @@ class Use:
     ``by_self`` says that the method found the key on its own object. ``callback`` says that a transform
     such as ``scan`` makes the call, over and over. ``below`` is the way from what was handed over to the key. ``holder`` is the
     call that put the key into the function which spends it. ``inside`` is the name of a key in a container
-    that was handed over.
+    that was handed over. ``sized`` is a draw of a fixed shape, whatever the data; ``bound`` says that
+    `functools.partial` brought the key along.
     """
 
     context: ModuleContext
@@ -279,6 +280,8 @@ class Use:
     below: str = ""
     holder: object = None
     inside: str = ""
+    sized: bool = False
+    bound: bool = False
 
 
 def contradicts(a: Guards, b: Guards) -> bool:
