@@ -41,11 +41,13 @@ def check(paths: list[Path], select: str) -> Callable[[], None]:
     import libcst
 
     def work() -> None:
-        from pytest_purestate._check.engine import check_paths
+        from pytest_purestate._check.engine import Status, check_paths
         from pytest_purestate.config import ConfigFinder, Overrides
 
         finder = ConfigFinder(isolated=True, overrides=Overrides(select=(select,)))
-        check_paths(paths, finder, jobs=0)
+        run = check_paths(paths, finder, jobs=0)
+        if run.count(Status.CHECKED) != len(paths):  # less work would pass for a better figure
+            sys.exit(f"not a measurement: {run.summary()}")
 
     libcst.parse_module("")
     return work

@@ -46,8 +46,11 @@ def facts_of(source: Source, project: Project) -> flow_project.ModuleContext:
 
 def analyse(source: Source, project: Project, rules: Sequence[Rule]) -> tuple[Finding, ...]:
     """All findings of the rules in one file, by position. Raises SyntaxProblem."""
-    context = facts_of(source, project)
-    found = [finding for rule in rules if rule.check is not None for finding in rule.check(context.facts)]
+    try:
+        facts = facts_of(source, project).facts
+        found = [finding for rule in rules if rule.check is not None for finding in rule.check(facts)]
+    finally:
+        project.release()
     # The same body may be run by several transforms: one defect, one finding.
     unique = {(finding.primary.span, finding.code, finding.message): finding for finding in reversed(found)}
     return tuple(sorted(unique.values(), key=lambda finding: (finding.primary.span, finding.code)))

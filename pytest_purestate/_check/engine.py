@@ -42,6 +42,9 @@ __all__ = [
 DEADLINE = 30.0
 """Seconds a file may take; ordinary files take milliseconds."""
 
+KEPT = 6_000_000
+"""Bytes of source that a process remembers; what it knows of them takes some thirty times as much."""
+
 RECURSION_LIMIT = 20_000
 
 Analysis = Callable[[Source, Project, Sequence[Rule]], tuple[Finding, ...]]
@@ -208,7 +211,7 @@ def declared(config: Config) -> tuple[Signature, ...]:
 
 
 class Checker:
-    """Checks targets one by one in one process; what imported files look like is read once."""
+    """Checks targets one by one in one process; what imported files look like is remembered for a while."""
 
     def __init__(
         self, analysis: Analysis, targets: Sequence[Target], overrides: Overrides, prefilter: bool
@@ -220,6 +223,7 @@ class Checker:
         self._cwd = Path.cwd()
         self._sources: dict[Path, Source | None] = {}
         self._projects: dict[tuple[Signature, ...], Project] = {}
+        self._checked = 0  # bytes of source since these were empty
         self._declared: dict[int, tuple[Signature, ...]] = {}
         self._rules: dict[int, tuple[Rule, ...]] = {}
 
@@ -227,6 +231,7 @@ class Checker:
         """Check one target. Never raises for what a file may hold."""
         target = self._targets[index]
         try:
+            self._forget()
             with _deep_recursion(), _uncollected():
                 return self._check_target(target)
         except Exception as error:
@@ -234,6 +239,20 @@ class Checker:
                 "PS004", target.path, f"internal error: {_summary(error)}", "please report it with this file"
             )
             return FileResult(target.path, target.file, Status.FAILED, (finding,), internal=True)
+
+    def _forget(self) -> None:
+        """Start anew when much has been remembered.
+
+        All of it goes at once: modules hold each other's values, and two copies of one module must not meet.
+        What is imported again and again would be read again and again, were it most of what is remembered.
+        """
+        remembered = sum(project.size for project in self._projects.values())
+        if remembered > KEPT and self._checked > remembered // 2:
+            self._projects.clear()
+            self._sources.clear()
+            self._checked = 0
+            gc.unfreeze()
+            gc.collect()
 
     def _check_target(self, target: Target) -> FileResult:
         problem = target.problem
@@ -262,6 +281,7 @@ class Checker:
         if problem := bounds.problem(source.data):
             finding = _own("PS004", source.path, f"not parsed: {problem.message}", offset=problem.offset)
             return self._result(target, [finding], config)
+        self._checked += len(source.data)
         try:
             findings = self._analyse(source, self._project_of(config), self._chosen(config))
         except SyntaxProblem as error:
@@ -315,16 +335,16 @@ class Checker:
 
 @contextlib.contextmanager
 def _uncollected() -> Iterator[None]:
-    """No garbage collection meanwhile: syntax trees are large, long-lived and free of cycles.
+    """No garbage collection meanwhile: syntax trees are large and free of cycles.
 
-    Walking them again and again took a third of the time.
+    Walking them again and again took a third of the time. What has cycles is remembered until `_forget`.
     """
     enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        gc.freeze()  # what is left is kept to the end of the run
+        gc.freeze()  # what is left is remembered
         if enabled:
             gc.enable()
 

@@ -1,13 +1,13 @@
-"""libcst tree -> IR. With ``resolve.py`` the only reader of syntax trees.
+"""libcst tree -> IR. With ``syntax.py`` the only reader of syntax trees.
 
-One recursive walk over the fields that matter. Positions are not computed here: each IR node
-carries the number of its syntax node, and ``Positions`` works out all byte spans of a file the
-first time one of them is asked for, which most files never do.
+One recursive walk over the fields that matter. Positions are not computed on the way: each IR node
+carries the number of its syntax node, its ref, and of most files no position is ever asked for.
 """
 
 from __future__ import annotations
 
 import ast
+import contextlib
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +19,7 @@ from pytest_purestate._check import ir
 from pytest_purestate._check.model import Span
 from pytest_purestate._check.resolve import absolute, module_name
 from pytest_purestate._check.source import Source
+from pytest_purestate._check.syntax import Syntax
 
 __all__ = ["Lowered", "SyntaxProblem", "lower"]
 
@@ -35,42 +36,50 @@ class SyntaxProblem(Exception):  # noqa: N818 - it is reported, not raised at us
 
 @dataclass(slots=True)
 class Lowered:
-    """The IR of one file and the way back from its refs to byte spans."""
+    """The IR of one file and the way back from its refs to byte spans.
+
+    The syntax tree is far larger than all the rest and is let go by ``release``. Whoever asks for a
+    position later pays for a second parse: a ref is the same node there, because the numbers depend on
+    nothing but the text.
+    """
 
     module: ir.Module
     source: Source
-    tree: cst.Module
-    nodes: list[cst.CSTNode]
-    _spans: dict[int, Span] | None = field(default=None)
+    _syntax: Syntax | None
+    _spans: dict[int, Span] = field(default_factory=dict)
+    _exact: bool | None = None
 
     def span(self, ref: int) -> Span:
         """The byte span of the syntax node ``ref``, without the parentheses around it."""
-        if self._spans is None:
-            self._spans = _all_spans(self.tree, self.nodes, self.source.data)
-        return self._spans.get(ref, Span(0, 0))
+        span = self._spans.get(ref)
+        if span is None:
+            span = self._spans[ref] = self._parsed().span(ref)
+        return span
 
     @property
     def exact(self) -> bool:
         """Whether the tree prints back as the source, so that fixes by span are sound."""
-        return self.tree.bytes == self.source.data
+        if self._exact is None:
+            self._exact = self._parsed().exact
+        return self._exact
 
+    def release(self) -> None:
+        """Let the syntax tree go."""
+        self._syntax = None
 
-def _all_spans(tree: cst.Module, nodes: list[cst.CSTNode], data: bytes) -> dict[int, Span]:
-    from libcst.metadata import ByteSpanPositionProvider, MetadataWrapper
-
-    # A leading form feed is lost by the round trip: everything after it moves by its length.
-    shift = len(data) - len(data.lstrip(b"\x0c")) if data[:1] == b"\x0c" else 0
-    spans = MetadataWrapper(tree, unsafe_skip_copy=True).resolve(ByteSpanPositionProvider)
-    out: dict[int, Span] = {}
-    for ref, node in enumerate(nodes):
-        span = spans.get(node)
-        if span is not None:
-            out[ref] = Span(span.start + shift, span.start + span.length + shift)
-    return out
+    def _parsed(self) -> Syntax:
+        if self._syntax is None:
+            _, self._syntax = _parse(self.source)
+        return self._syntax
 
 
 def lower(source: Source) -> Lowered:
     """Parse and lower one file. Raises SyntaxProblem when it is not Python."""
+    module, syntax = _parse(source)
+    return Lowered(module, source, syntax)
+
+
+def _parse(source: Source) -> tuple[ir.Module, Syntax]:
     try:
         tree = cst.parse_module(source.text)
     except cst.ParserSyntaxError as error:
@@ -81,9 +90,13 @@ def lower(source: Source) -> Lowered:
         raise SyntaxProblem(str(error), 1, 1) from None
     name, package = module_name(source.file)
     lowering = _Lowering(package)
-    body = lowering.block(tree.body)
-    module = ir.Module(name, source.path, body, tuple(lowering.functions), tuple(lowering.classes))
-    return Lowered(module, source, tree, lowering.nodes)
+    body: list[ir.Stmt] = []
+    refs = [0]
+    for statement in tree.body:
+        body += lowering.block((statement,))
+        refs.append(len(lowering.nodes))
+    module = ir.Module(name, source.path, tuple(body), tuple(lowering.functions), tuple(lowering.classes))
+    return module, Syntax(source.text, tree, lowering.nodes, refs)
 
 
 def _invalid(text: str, error: cst.CSTValidationError) -> SyntaxProblem:
@@ -434,10 +447,13 @@ class _Lowering:
         return ir.Name(self.ref(node), node.value)
 
     def e_number(self, node: cst.Integer | cst.Float | cst.Imaginary) -> ir.Expr:
-        try:
-            value: object = node.evaluated_value
-        except (ValueError, OverflowError):
-            value = node.value
+        value: object = node.value
+        # ``evaluated_value`` asks ``ast.literal_eval``, which is slow and leaves garbage in cycles.
+        with contextlib.suppress(ValueError, OverflowError):  # more digits than Python converts
+            if isinstance(node, cst.Integer):
+                value = int(node.value, 0)
+            else:
+                value = float(node.value) if isinstance(node, cst.Float) else complex(node.value)
         return ir.Const(self.ref(node), value)
 
     def e_string(self, node: cst.SimpleString | cst.ConcatenatedString) -> ir.Expr:

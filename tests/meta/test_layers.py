@@ -35,7 +35,15 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "_check.pool": (),
     "_check.ir": ("_check.model",),
     "_check.resolve": ("_check.source", "_check.ir", "_check.model"),
-    "_check.lower": ("_check.resolve", "_check.source", "_check.ir", "_check.model", "libcst"),
+    "_check.syntax": ("_check.model", "libcst"),
+    "_check.lower": (
+        "_check.syntax",
+        "_check.resolve",
+        "_check.source",
+        "_check.ir",
+        "_check.model",
+        "libcst",
+    ),
     "_check.apis": ("_check.apis",),
     "_check.flow": ("_check.flow", *FLOW),
     "_check.rules": (

@@ -81,11 +81,19 @@ class Project:
         self._lower = lower
         self._find = find
         self._contexts: dict[Path, ModuleContext | None] = {}
+        self.size = 0  # bytes of source text behind all that is kept
         self._foreign = {"builtins", "jax", "numpy", *sys.stdlib_module_names}
 
     def add(self, context: ModuleContext) -> None:
         if context.file is not None:
             self._contexts[context.file] = context
+            self.size += len(context.lowered.source.data)
+
+    def release(self) -> None:
+        """Let go of what only the positions of findings need."""
+        for context in self._contexts.values():
+            if context is not None:
+                context.lowered.release()
 
     def loaded(self, file: Path) -> ModuleContext | None:
         return self._contexts.get(file)
@@ -104,8 +112,9 @@ class Project:
             return None
         from pytest_purestate._check.flow.interpret import Interpreter
 
+        lowered.release()  # a finding seldom points into an imported file
         context = ModuleContext(lowered, self)
-        self._contexts[file] = context
+        self.add(context)
         Interpreter(context).run_module()
         return context
 

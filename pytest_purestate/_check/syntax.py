@@ -1,0 +1,81 @@
+"""The syntax tree of one file: where its nodes are in the text.
+
+libcst trees hold no positions. The text has to be printed again to find them, which takes as long as
+parsing it. So the tree is printed statement by statement without looking, and only the statements that
+somebody asks about are searched.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import TYPE_CHECKING
+
+import libcst as cst
+
+from pytest_purestate._check.model import Span
+
+if TYPE_CHECKING:
+    from libcst.metadata import CodeSpan
+
+__all__ = ["Syntax"]
+
+_NOWHERE = Span(0, 0)
+
+
+class Syntax:
+    """A tree and its nodes by ref. The statement ``i`` of the module has those from ``refs[i]`` to ``refs[i + 1]``."""
+
+    def __init__(self, text: str, tree: cst.Module, nodes: list[cst.CSTNode], refs: list[int]) -> None:
+        self._text = text
+        self._tree = tree
+        self._nodes = nodes
+        self._refs = refs
+        self._printed: tuple[list[int], bool] | None = None
+        self._found: dict[int, list[CodeSpan | None]] = {}  # by statement
+
+    @property
+    def exact(self) -> bool:
+        """Whether the tree prints back as the text."""
+        return self._print()[1]
+
+    def span(self, ref: int) -> Span:
+        """The byte span of a node, without the parentheses around it; an empty one if it is not in the text."""
+        if not 0 <= ref < len(self._nodes):
+            return _NOWHERE
+        place = bisect_right(self._refs, ref) - 1
+        if place not in self._found:
+            self._found[place] = self._search(place)
+        found = self._found[place][ref - self._refs[place]]
+        if found is None:  # of an annotation that is written as a string
+            return _NOWHERE
+        start = self._print()[0][place] + found.start
+        return Span(start, start + found.length)
+
+    def _print(self) -> tuple[list[int], bool]:
+        """Where the statements of the module start, in bytes, and whether all prints back as the text."""
+        if self._printed is None:
+            tree, text = self._tree, self._text
+            # A leading form feed is lost by the round trip: everything after it moves by its length.
+            start = len(text) - len(text.lstrip("\x0c"))
+            parts = ["".join(map(tree.code_for_node, tree.header))]
+            starts = []
+            for statement in tree.body:
+                start += len(parts[-1].encode())
+                starts.append(start)
+                parts.append(tree.code_for_node(statement))
+            printed = "".join([*parts, *map(tree.code_for_node, tree.footer)])
+            if not tree.has_trailing_newline and printed[len(text) :] in ("\n", "\r", "\r\n"):
+                printed = printed[: len(text)]
+            self._printed = starts, printed == text
+        return self._printed
+
+    def _search(self, place: int) -> list[CodeSpan | None]:
+        """Where the nodes of one statement are in what it prints."""
+        from libcst.metadata import ByteSpanPositionProvider
+
+        alone = self._tree.with_changes(header=(), body=(self._tree.body[place],), footer=())
+        # Without a MetadataWrapper, which visits and copies every node before it asks the provider.
+        provider = ByteSpanPositionProvider()
+        provider._gen_impl(alone)
+        nodes = self._nodes[self._refs[place] : self._refs[place + 1]]
+        return [provider.get_metadata(ByteSpanPositionProvider, node, None) for node in nodes]
