@@ -12,7 +12,7 @@ Parameters after a ``*`` are given by keyword only. Clauses:
 
 =====================  ==================================================================
 ``consumes p q [as k]``  spends the keys in these arguments (k: draw, init, apply; default draw)
-                        (``keys``: every argument that is a key)
+                        (``keys``: every argument that is a key; ``key_or_seed``: if it is one)
 ``splits p``            spends the key in p, for new keys
 ``reads p q``           looks at the keys in these arguments and spends none
 ``returns t``           the kind of result: see KINDS

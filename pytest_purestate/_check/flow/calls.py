@@ -921,7 +921,7 @@ def _apply_signature(
         _spend_every(it, signature, args, ref, verb)
     for param in wanted:
         given = args.named(params, param)
-        if given is not None:
+        if given is not None and (not param.endswith("_or_seed") or keys.is_called_key(it, given[0])):
             sized = _is_sized(args.named(params, "shape"))
             keys.spend(it, given[0], given[1], ref, verb, signature.how, True, sized=sized)
             if signature.how in ("init", "apply"):

@@ -351,6 +351,8 @@ def _confidence(
     known = type_.kind in ("key", "keys")
     if not (known or first.strong or second.strong):
         return Confidence.LOW
+    if _skips_a_loop(first.guards) or _skips_a_loop(second.guards):
+        return Confidence.LOW
     if (first.ref == second.ref and not second.strong) or "store" in (first.kind, second.kind):
         return Confidence.LOW
     if len(folds) != 1 and _may_differ(place):
@@ -369,6 +371,16 @@ def _confidence(
     absent = object()
     dominates = all(second.guards.get(c, absent) == v for c, v in first.guards.items())
     return Confidence.HIGH if certain and dominates else Confidence.MEDIUM
+
+
+def _skips_a_loop(guards: Guards) -> bool:
+    """Whether a use only happens when a loop that could have changed something never ran."""
+    for condition, outcome in guards.items():
+        while isinstance(condition, tuple) and condition[0] == "call":
+            condition = condition[2]
+        if isinstance(condition, tuple) and condition[0] == "loop" and condition[2] == 0 and outcome is False:
+            return True
+    return False
 
 
 def _may_differ(place: Sym) -> bool:

@@ -36,7 +36,7 @@ def name_of(use: Use, place: Sym | None = None) -> str:
     text = " ".join(lowered.source.slice(lowered.span(use.ref)).split())
     if _NAME.fullmatch(text) and len(text + use.below) <= 40:
         return text + use.below
-    if place is not None and place.root.name and place.path:
+    if place is not None and place.root.name and (place.path or use.ref == use.call):
         return place.root.name + spelled(place.path)
     return text if text and len(text) <= 40 else use.param or "key"
 
