@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
 from pytest_purestate import cli
+from pytest_purestate._check.apis import parse_declaration, signature
 from pytest_purestate._check.engine import check_paths
 from pytest_purestate.config import ConfigError
 
@@ -332,3 +335,14 @@ def test_the_table_itself_must_be_a_table() -> None:
     with pytest.raises(ConfigError) as caught:
         check_paths([Path()], jobs=0)
     assert str(caught.value) == "pyproject.toml:2: `signatures` must be a table of names and signatures"
+
+
+def test_the_page_about_signatures_is_right() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "signatures.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    for name, text in tomllib.loads(block)["tool"]["purestate"]["signatures"].items():
+        assert parse_declaration(name, text).name == name
+    told = re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)
+    for clause in told:
+        parse_declaration("mylib.f", clause)
+    assert {clause.split()[0] for clause in told} == set(signature.CLAUSES)

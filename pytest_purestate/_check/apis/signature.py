@@ -34,6 +34,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 __all__ = [
+    "CLAUSES",
     "KINDS",
     "OBJECTS",
     "Signature",
@@ -62,7 +63,7 @@ OBJECTS = frozenset(
 _OF_PARAMS = {"same": 1, "copy": 1, "view": 1, "fold": 2, "key": 1}
 """Result kinds that name parameters, and how many; ``key`` may go without."""
 
-_CLAUSES = "consumes splits reads returns wraps keeps runs pure effect state mutates".split()
+CLAUSES = "consumes splits reads returns wraps keeps runs pure effect state mutates".split()
 _USES = frozenset("draw init apply".split())
 _MODES = frozenset(
     "jit vmap grad scan fori while map cond inline shape kernel nnx memo tree call handler".split()
@@ -139,7 +140,7 @@ def _result(words: list[str]) -> tuple[str, ...]:
 
 def _clause(signature: Signature, clause: str) -> Signature:
     verb, *words = clause.split()
-    _one_of(verb, _CLAUSES, "clause")
+    _one_of(verb, CLAUSES, "clause")
     mode = ""
     if "as" in words:
         at = words.index("as")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from pytest_purestate._check.apis import Knowledge, Signature
 from pytest_purestate._check.flow.facts import ModuleFacts
 from pytest_purestate._check.flow.values import ClassValue, Ext, Root, Sym, Type, Value
+from pytest_purestate._check.model import Span
 
 if TYPE_CHECKING:
     from pytest_purestate._check.flow.interpret import Interpreter
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ModuleContext", "Project"]
 
+_CALLEE = re.compile(r"[\w.]+(?=\()")
 _TEST_FILE = re.compile(r"(^|/)(test_[^/]*|[^/]*_test|conftest)\.pyi?$")
 
 
@@ -54,6 +56,12 @@ class ModuleContext:
         path = (self.file or Path(self.lowered.source.path)).with_suffix("").parts
         dotted = ".".join(path[:-1] if path[-1:] == ("__init__",) else path)
         return self.project.known.defined(self.lowered.module.name, dotted, qualname)
+
+    def callee_span(self, call: int) -> Span:
+        """Where the name of what a call calls stands: a call may go on for many lines."""
+        span = self.lowered.span(call)
+        name = _CALLEE.match(self.lowered.source.slice(span))
+        return span if name is None else Span(span.start, span.start + len(name[0].encode()))
 
     def resolve(self, name: str) -> Value | None:
         """The project's value behind an imported dotted name, or None when it is foreign."""
@@ -137,6 +145,8 @@ class Project:
         for part in parts[1:]:
             if isinstance(value, ClassValue):
                 value = value.info.find(part)
+            elif isinstance(value, Ext):  # a module that this one imports
+                value = context.resolve(f"{value.name}.{part}") or Ext(f"{value.name}.{part}")
             else:
                 return None
         if isinstance(value, Ext):  # re-exported from elsewhere

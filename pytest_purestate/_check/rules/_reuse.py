@@ -6,11 +6,19 @@ import re
 
 from pytest_purestate._check.flow.facts import FunctionFacts, ModuleFacts, Reuse, Trace
 from pytest_purestate._check.flow.values import Sym, Use, spelled
-from pytest_purestate._check.model import Finding, Fix, Label
+from pytest_purestate._check.model import Finding, Fix, Label, Span
 
 _NAME = re.compile(r"\w+(\.\w+|\[[\w\"'-]+\])*")
 
-__all__ = ["chain", "in_body", "name_of", "reuse_finding", "scope_of", "trace_label"]
+__all__ = [
+    "chain",
+    "in_body",
+    "name_of",
+    "reuse_finding",
+    "scope_of",
+    "span_of",
+    "trace_label",
+]
 
 
 def scope_of(facts: FunctionFacts) -> str:
@@ -41,6 +49,11 @@ def name_of(use: Use, place: Sym | None = None) -> str:
     return text if text and len(text) <= 40 else use.param or "key"
 
 
+def span_of(use: Use) -> Span:
+    """Where a use stands: the argument, or the name of what is called when no argument is the key."""
+    return use.context.callee_span(use.call) if use.ref == use.call else use.context.lowered.span(use.ref)
+
+
 def in_body(module: ModuleFacts, use: Use) -> Use:
     """A use that a transform makes over and over, where it stands in the body that the transform runs."""
     while use.callback and use.inner is not None and use.inner.context is module.context:
@@ -60,7 +73,7 @@ def chain(use: Use) -> tuple[Label, ...]:
         text = (
             f"`{outer.verb}` hands `{param}` on here" if deeper else f"`{outer.verb}` spends `{param}` here"
         )
-        labels.append(Label(lowered.span(inner.ref), text, lowered.source.path))
+        labels.append(Label(span_of(inner), text, lowered.source.path))
         outer, inner = inner, inner.inner
     return tuple(labels[:4])
 
@@ -79,14 +92,14 @@ def reuse_finding(
 ) -> Finding:
     """A finding whose primary place is the later use and whose related places lead to the first."""
     second = reuse.second
-    related: tuple[Label, ...] = (module.label(reuse.first.ref, first),) if first else ()
+    related: tuple[Label, ...] = (Label(span_of(reuse.first), first, module.path),) if first else ()
     related += chain(reuse.first) if reuse.first.ref != second.ref else ()
     related += chain(second)
     return Finding(
         code=code,
         path=module.path,
         message=message,
-        primary=module.label(second.ref, here),
+        primary=Label(span_of(second), here, module.path),
         related=related,
         help=help,
         confidence=reuse.confidence,

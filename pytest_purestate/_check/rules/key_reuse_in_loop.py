@@ -42,7 +42,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from pytest_purestate._check.flow.facts import FunctionFacts, ModuleFacts, Reuse
-from pytest_purestate._check.model import Finding, Rule, Severity
+from pytest_purestate._check.model import Finding, Label, Rule, Severity
 from pytest_purestate._check.rules._reuse import in_body, name_of, reuse_finding
 
 
@@ -66,7 +66,11 @@ def _finding(module: ModuleFacts, facts: FunctionFacts, reuse: Reuse) -> Finding
     )
     if not transform:
         return finding
-    again = module.label(reuse.second.call, f"`{transform}` runs it again and again")
+    again = Label(
+        module.context.callee_span(reuse.second.call),
+        f"`{transform}` runs it again and again",
+        module.path,
+    )
     return replace(finding, related=(again, *finding.related))
 
 

@@ -62,8 +62,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pytest_purestate._check.flow.facts import ModuleFacts, Stale
-from pytest_purestate._check.model import Finding, Rule, Severity
-from pytest_purestate._check.rules._reuse import chain, in_body, name_of, scope_of
+from pytest_purestate._check.model import Finding, Label, Rule, Severity
+from pytest_purestate._check.rules._reuse import chain, in_body, name_of, scope_of, span_of
 
 
 def _message(stale: Stale, name: str, function: str) -> str:
@@ -87,7 +87,7 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
                 code=RULE.code,
                 path=module.path,
                 message=_message(stale, name, function.name),
-                primary=module.label(stale.use.ref, "consumed here and kept"),
+                primary=Label(span_of(stale.use), "consumed here and kept", module.path),
                 related=chain(stale.use),
                 help="split it, spend one part and store the other: "
                 f"`{name}, subkey = jax.random.split({name})`"
