@@ -28,12 +28,16 @@ UNREAD = "unread"
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a reader said about one finding. ``place`` is for people and may be out of date."""
+    """What a reader said about one finding. ``place`` is for people and may be out of date.
+
+    ``second`` is the verdict of another reader, who had not seen the first; empty where there was none.
+    """
 
     fingerprint: str
     code: str
     place: str
     verdict: str
+    second: str
     why: str
 
 
@@ -44,8 +48,8 @@ def load(file: Path) -> dict[str, Verdict]:
     with file.open(encoding="utf-8", newline="") as stream:
         rows = [Verdict(**row) for row in csv.DictReader(stream, dialect="excel-tab")]
     for row in rows:
-        if row.verdict not in (*VERDICTS, UNREAD):
-            raise ValueError(f"{file.name}: {row.place}: no such verdict: {row.verdict}")
+        if row.verdict not in (*VERDICTS, UNREAD) or row.second not in (*VERDICTS, ""):
+            raise ValueError(f"{file.name}: {row.place}: no such verdict: {row.verdict}, {row.second}")
     return {row.fingerprint: row for row in rows}
 
 
@@ -86,6 +90,10 @@ def report(found: list[Found], verdicts: dict[str, Verdict], lines: int) -> bool
         f"true or debatable {1 - total['false'] / share:.3f}, debatable {total['debatable'] / share:.3f}; "
         f"{total['false'] * 10_000 / max(lines, 1):.2f} false alarms in 10,000 lines ({lines} lines)"
     )
+    twice = [verdict for verdict in judged.values() if verdict.second]
+    same = sum(verdict.second == verdict.verdict for verdict in twice)
+    real = sum((verdict.second == "false") == (verdict.verdict == "false") for verdict in twice)
+    print(f"read twice: {len(twice)}, of these {same} judged alike, {real} alike on whether the alarm is false")
     return not new and not total["false"]
 
 
@@ -94,15 +102,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Score the checker on code whose findings were read.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--select", choices=sorted(LISTS), default="PS1", help="a family of rules")
+    parser.add_argument("--verdicts", type=Path, help="another list than that of the packages")
     parser.add_argument("--add", action="store_true", help="write findings without a verdict into the list")
     options = parser.parse_args()
     found = find(options.folder, ("--select", options.select))
-    file = LISTS[options.select]
+    file = options.verdicts or LISTS[options.select]
     verdicts = load(file)
     if options.add:
         for each in found:
             place = f"{each.path}:{each.line}"
-            unread = Verdict(each.fingerprint, each.code, place, UNREAD, each.message)
+            unread = Verdict(each.fingerprint, each.code, place, UNREAD, "", each.message)
             verdicts.setdefault(each.fingerprint, unread)
         save(verdicts.values(), file)
     fine = report(found, verdicts, line_count(list(files(options.folder))))
