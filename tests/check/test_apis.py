@@ -91,6 +91,7 @@ def test_a_parameter_is_listed_once() -> None:
     [
         ("key", "consume key", "unknown clause `consume`, did you mean `consumes`?"),
         ("key", "spends key", "unknown clause `spends`; known are " + ", ".join(CLAUSES)),
+        ("f, key", "wraps f; keeps key unless", "`keeps` takes parameters, and one after `unless`: `keeps key unless`"),
         ("key", "returns arrays", "unknown kind of result `arrays`, did you mean `array`?"),
         ("key", "returns", "`returns` takes a kind of result"),
         ("key", "returns key rng", "`rng` is not among the parameters (key)"),

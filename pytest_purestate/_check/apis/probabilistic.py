@@ -8,7 +8,7 @@ TABLE = """
 numpyro.prng_key(): returns key
 numpyro.sample(name, fn, obs, rng_key): consumes rng_key; returns array
 numpyro.{param,deterministic,factor,plate,subsample,module}(name): returns opaque
-numpyro.handlers.{seed}(fn, rng_seed, hide_types): wraps fn as handler; keeps rng_seed
+numpyro.handlers.{seed}(fn, rng_seed, hide_types): wraps fn as handler; keeps rng_seed unless hide_types
 numpyro.handlers.{block,collapse,condition,do,infer_config,lift,mask,reparam,replay,scale,scope,substitute,trace,
     uncondition}(fn): wraps fn as handler
 numpyro.{contrib.funsor.,}{config_enumerate,enum}(fn): wraps fn as handler

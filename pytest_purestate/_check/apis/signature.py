@@ -17,7 +17,7 @@ Parameters after a ``*`` are given by keyword only. Clauses:
 ``reads p q``           looks at the keys in these arguments and spends none
 ``returns t``           the kind of result: see KINDS
 ``wraps f as m``        returns f under the transform m (jit, vmap, grad, scan, ...)
-``keeps p q``           what it returns keeps these keys, and spends them whenever it is called
+``keeps p [unless q]``  what it returns keeps this key, and spends it whenever it is called (not if q is given)
 ``runs f g as m``       calls f now under the transform m
 ``pure``                has no effect: a result thrown away is a mistake
 ``effect e``            does something to the world outside (print, log, io, ...)
@@ -99,6 +99,7 @@ class Signature:
     mode: str = ""
     wraps: bool = False
     keeps: tuple[str, ...] = ()
+    unless: str = ""
     pure: bool = False
     effect: str = ""
     states: tuple[str, ...] = ()
@@ -170,7 +171,10 @@ def _clause(signature: Signature, clause: str) -> Signature:
     if verb == "reads":
         return replace(signature, reads=names)
     if verb == "keeps":
-        return replace(signature, keeps=names)
+        at = names.index("unless") if "unless" in names else len(names)
+        if len(names[at:]) not in (0, 2) or not at:
+            raise SignatureError(f"`keeps` takes parameters, and one after `unless`: `{clause}`")
+        return replace(signature, keeps=names[:at], unless="".join(names[at + 1 :]))
     if verb == "state":
         return replace(signature, states=names)
     if verb == "mutates":
@@ -195,6 +199,7 @@ def parse_clauses(params: Iterable[str] | None, text: str) -> Signature:
     named = (
         *(*signature.consumes, *signature.reads, *signature.states, *signature.mutates),
         *(*signature.callbacks, *signature.keeps, *result),
+        *([signature.unless] if signature.unless else []),
     )
     known = _ANYTHING.union(listed) - {"*"}
     for name in named:

@@ -305,7 +305,7 @@ def _call_function(it: Interpreter, func: Func, args: Args, ref: int) -> Value:
         known.setdefault(place.root, _captured(it, func, name, place))
     swap = Substitution(known, it.step)
     _replay_uses(it, summary, swap, refs, ref)
-    _replay_called(it, summary, swap, ref)
+    _replay_called(it, summary, swap, refs, ref)
     _replay_edits(it, summary, swap, refs, ref, func)
     for place, value in summary.stores:
         moved = swap.value(value)
@@ -399,7 +399,9 @@ def _replay_uses(
         )  # fmt: skip
 
 
-def _replay_called(it: Interpreter, summary: Summary, swap: Substitution, ref: int) -> None:
+def _replay_called(
+    it: Interpreter, summary: Summary, swap: Substitution, refs: dict[Root, int], ref: int
+) -> None:
     """Spend the keys inside the functions that the callee was handed and calls."""
     for place, when in summary.called:
         guards = swap.feasible(when)
@@ -409,7 +411,8 @@ def _replay_called(it: Interpreter, summary: Summary, swap: Substitution, ref: i
         if isinstance(value, Sym) and value.root.kind == "param":
             it.frame.called.setdefault(value, {**it.state.path, **guards})
         elif isinstance(value, Wrapped | Partial | Choice):
-            keys.spend_kept(it, value, ref, summary.function.name, "call", True, guards)
+            at = refs.get(place.root, ref)
+            keys.spend_kept(it, value, at, ref, summary.function.name, "call", guards=guards)
 
 
 def _replay_edits(
@@ -511,7 +514,7 @@ def _call_wrapped(it: Interpreter, callee: Wrapped, args: Args, ref: int, verb: 
         return it.fresh(UNKNOWN, ref)
     if callee.keeps:
         own = replace(callee, func=NOTHING)
-        keys.spend_kept(it, own, ref, callee.api.rpartition(".")[2], "apply", True)
+        keys.spend_kept(it, own, ref, ref, callee.api.rpartition(".")[2], "apply")
     options = dict(callee.options)
     if callee.mode == "vmap":
         result = _call_mapped(it, callee, args, ref, verb, options)
@@ -1011,6 +1014,8 @@ def _callbacks(it: Interpreter, signature: Signature, args: Args, ref: int, verb
     options = tuple((key, value) for key, (value, _) in args.kw.items() if key not in signature.callbacks)
     if signature.wraps:
         held = [entry for entry in (args.named(signature.params, p) for p in signature.keeps) if entry]
+        if signature.unless and args.named(signature.params, signature.unless) is not None:
+            held = []
         if signature.keeps and (not functions or functions[0] == NOTHING):
             for value, at in held:
                 keys.spend(it, value, at, ref, verb, "apply", True)
@@ -1024,7 +1029,7 @@ def _callbacks(it: Interpreter, signature: Signature, args: Args, ref: int, verb
             mark_dry(it, functions)
         elif signature.mode not in ("memo", "handler"):
             mark_traced(it, functions[0], signature, ref)
-        kept = tuple([(value, (ref, it.frame.passes)) for value, _ in held])
+        kept = tuple([(value, (it.context, at, it.frame.passes)) for value, at in held])
         return Wrapped(functions[0], signature.mode, signature.name, options, kept)
     return _run(it, signature, functions, args, ref)
 
@@ -1163,7 +1168,7 @@ def _unknown(it: Interpreter, args: Args, ref: int, verb: str, name: str = "") -
     kind = "store" if _CLASS_NAME.match(verb) or verb == "__class__" else "unknown"
     for value, at in args.every():
         keys.spend(it, value, at, ref, verb, kind, False)
-        keys.spend_kept(it, value, ref, verb, kind, False)
+        keys.spend_kept(it, value, at, ref, verb, kind, maybe=True)
     return it.fresh(UNKNOWN, ref, verb)
 
 

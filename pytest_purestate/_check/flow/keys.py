@@ -176,21 +176,31 @@ def spent_places(
 
 
 def spend_kept(
-    it: Interpreter, value: Value, ref: int, verb: str, kind: str, strong: bool, guards: Guards | None = None
+    it: Interpreter,
+    value: Value,
+    ref: int,
+    call: int,
+    verb: str,
+    kind: str,
+    *,
+    maybe: bool = False,
+    guards: Guards | None = None,
 ) -> None:
     """Spend the keys that functions hold, as ``seed(model, key)`` does, because they are called."""
     if isinstance(value, Choice):
         for option, when in value.options:
-            spend_kept(it, option, ref, verb, kind, strong, {**(guards or {}), **when})
+            held = {**(guards or {}), **when}
+            spend_kept(it, option, ref, call, verb, kind, maybe=maybe, guards=held)
     elif isinstance(value, Wrapped | Partial):
         if isinstance(value, Wrapped):
             for key, holder in value.keeps:
+                context, given, _ = holder
                 name = key.root.name + spelled(key.path) if isinstance(key, Sym) else ""
                 spend(
-                    it, key, ref, ref, verb, kind, strong, guards=guards, param=name, holder=holder
+                    it, key, given if context is it.context else ref, call, verb, kind, True, maybe=maybe, guards=guards, param=name, holder=holder
                 )  # fmt: skip
         for part in (value.func, *(value.args if isinstance(value, Partial) else ())):
-            spend_kept(it, part, ref, verb, kind, strong, guards)
+            spend_kept(it, part, ref, call, verb, kind, maybe=maybe, guards=guards)
 
 
 def spend(
@@ -306,10 +316,10 @@ def _meet(
             continue
         if first.replay and first.replay == use.replay:
             continue
-        if first.ref == use.ref and first.passes == use.passes:
-            continue
         if first.holder is not None and first.holder == use.holder:
             return  # one function that holds a key gives the same numbers in every call, as it says
+        if first.ref == use.ref and first.passes == use.passes:
+            continue
         if first.owner is not None and first.owner in _classes_that_found_it(use):
             return  # both uses are inside the methods of one class, where the defect is
         sure = _confidence(place, type_, first, use, frame.folds.get(place, frozenset()))

@@ -207,18 +207,22 @@ class Partial:
     kwargs: tuple[tuple[str, Value], ...]
 
 
+Holder: TypeAlias = "tuple[ModuleContext, int, tuple[tuple[int, int], ...]]"
+"""The argument by which a function got a key, and the loop passes it was made in."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Wrapped:
     """A function under a transform, such as ``jax.jit(f)``; ``options`` are its other arguments.
 
-    ``keeps`` are keys that it holds and spends whenever it is called, each with the call that gave it them.
+    ``keeps`` are keys that it holds and spends whenever it is called, each with the argument that gave it them.
     """
 
     func: Value
     mode: str
     api: str
     options: tuple[tuple[str, Value], ...] = ()
-    keeps: tuple[tuple[Value, object], ...] = ()
+    keeps: tuple[tuple[Value, Holder], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
