@@ -70,7 +70,7 @@ def merge_values(values: Sequence[tuple[Value | None, Guards]]) -> Value | None:
             options.extend(
                 (option, {**inner, **guards})
                 for option, inner in value.options
-                if not contradicts(inner, guards)
+                if not inner or not contradicts(inner, guards)
             )
         else:
             options.append((value, guards))

@@ -372,8 +372,13 @@ def spelled(path: Path) -> str:
 _MAX_PARTS = 1_000  # of one value; ``x = (x, x)`` doubles with every line
 
 
+_COMPOUND = (Tup, Iter, Choice, Partial, Wrapped, Func)
+
+
 def bounded(value: Value) -> Value:
     """The value, or an unknown one when so many parts are in it that following them all would not end."""
+    if isinstance(value, Choice) and not any(isinstance(option, _COMPOUND) for option, _ in value.options):
+        return value
     todo, count = [value], 0
     while todo:
         top = todo.pop()
