@@ -501,6 +501,12 @@ class Function:
     def is_lambda(self) -> bool:
         return self.name == "<lambda>"
 
+    @property
+    def receiver(self) -> str:
+        """The name of the parameter that is the object (or class) a method is called on; empty when there is none."""
+        static = any(isinstance(item, Name) and item.id == "staticmethod" for item in self.decorators)
+        return self.params[0].name if self.owner is not None and self.params and not static else ""
+
 
 @dataclass(slots=True, eq=False)
 class Class:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
-from pytest_purestate._check.flow import keys, types
+from pytest_purestate._check.flow import keys, loops, types
 from pytest_purestate._check.flow.classes import ClassInfo, Field
 from pytest_purestate._check.flow.values import (
     NOTHING,
@@ -44,7 +44,7 @@ def _iterates(kind: str) -> Callable[[Interpreter, Args, int], Value]:
         parts = [value for value, _ in args.pos]
         if kind == "enumerate" and "start" in args.kw:
             parts.append(args.kw["start"][0])
-        return bounded(Iter(kind, tuple(parts)))
+        return bounded(Iter(kind, tuple(parts), ref))
 
     return handler
 
@@ -56,12 +56,30 @@ def _sequence(it: Interpreter, args: Args, ref: int) -> Value:
         it.state.heap[sym.child(("#", 0))] = Const(0)
         return sym
     value = args.pos[0][0]
+    if isinstance(value, Iter) and value.kind == "map":
+        return _mapped(it, value, ref)
     if isinstance(value, Tup | Part | Iter):
         return value
     if isinstance(value, Sym) and types.typeof(it, value).kind in ("list", "tuple"):
         return it.fresh(Type("list"), ref, "list", value)
     if isinstance(value, Sym) and types.typeof(it, value).kind == "keys":
         return value
+    return it.fresh(Type("list"), ref, "list")
+
+
+def _mapped(it: Interpreter, value: Iter, ref: int) -> Value:
+    """``list(map(f, xs))`` calls ``f`` on every element."""
+    passed = [0]
+
+    def start(number: int) -> bool:
+        passed[0] = number
+        return True
+
+    def body() -> None:
+        loops.element(it, value, passed[0])
+
+    loops.loop(it, start, body, loops.length(it, value))
+    loops.join_breaks(it)
     return it.fresh(Type("list"), ref, "list")
 
 

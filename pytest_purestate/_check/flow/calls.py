@@ -127,13 +127,31 @@ def _arguments(it: Interpreter, node: ir.Call, name: str) -> Args:
                 args.star = True
                 args.pos.append((value, arg.value.ref))
         elif arg.star == "**":
-            args.kw.setdefault("**", (value, arg.value.ref))
+            _spread(it, args, value, arg.value.ref)
         elif arg.name is not None:
             args.kw[arg.name] = (value, arg.value.ref)
         else:
             args.pos.append((value, arg.value.ref))
     frame.replay = outer
     return args
+
+
+def _spread(it: Interpreter, args: Args, value: Value, ref: int) -> None:
+    """``**value``: the items of a dict that is known, else something under an unknown name."""
+    held = {}
+    if isinstance(value, Sym) and value.root.kind == "local" and types.typeof(it, value).kind == "dict":
+        depth = len(value.path)
+        held = {
+            place.path[-1][1]: item
+            for place, item in it.state.heap.items()
+            if place.root is value.root and len(place.path) == depth + 1 and place.path[:depth] == value.path
+        }
+    known = isinstance(value, Sym) and value.root.base is None and bool(held)
+    if known and all(isinstance(name, str) for name in held):
+        for name, item in held.items():
+            args.kw.setdefault(str(name), (item, ref))
+    else:
+        args.kw.setdefault("**", (value, ref))
 
 
 def call_value(
@@ -382,7 +400,7 @@ def _replay_uses(
 ) -> None:
     """Spend what the callee spends; what it spends on every path is one sure use."""
     function = summary.function
-    own = summary.params[0][1].root if function.owner is not None and summary.params else None
+    own = summary.params[0][1].root if function.receiver else None
     done: set[Sym] = set()
     for place, use in summary.uses:
         guards = swap.feasible(use.guards)

@@ -113,8 +113,8 @@ def store_attribute(it: Interpreter, base: Value, target: ir.GetAttr, value: Val
     if isinstance(base, Sym):
         place = Sym(base.root, (*base.path, (".", target.name)))
         function = it.frame.function
-        if base.root.kind == "param" and function is not None and function.owner is not None:
-            it.frame.facts.edits_self = it.frame.facts.edits_self or base.root.name == function.params[0].name
+        if base.root.kind == "param" and function is not None and base.root.name == function.receiver:
+            it.frame.facts.edits_self = True
         it.state.heap[place] = value
         if isinstance(value, Sym):
             it.frame.moved.add(value.root)

@@ -644,7 +644,7 @@ def _find_stale(it: Interpreter, frame: Frame) -> None:
     function = frame.function
     if function is None or function.name in _ONCE or not function.params or not frame.returns:
         return
-    own = function.params[0].name if function.owner is not None else ""
+    own = function.receiver
     after = frame.state
     for value, state in frame.returns:
         frame.state = state  # what a place holds is asked of the path that returns it
@@ -694,14 +694,16 @@ def _is_named(step: Step) -> bool:
 def _find_spent_before(it: Interpreter, frame: Frame) -> None:
     """Keys that the constructor spent and then stored, which a method spends again."""
     function, state = frame.function, frame.state
-    if function is None or function.owner is None or function.name in _ONCE or state is None:
+    if function is None or function.owner is None or not function.receiver or function.name in _ONCE:
+        return
+    if state is None:
         return
     cls = it.class_of(function.owner)
     init = cls.info.find("__init__") if cls is not None else None
     if not isinstance(init, Func) or init.context is not it.context:
         return
     for root, entries in state.spent.items():
-        if root.kind != "param" or root.owner is not function or root.name != function.params[0].name:
+        if root.kind != "param" or root.owner is not function or root.name != function.receiver:
             continue
         made = summarise.summary_of(it, init)
         it.frame = frame

@@ -88,6 +88,8 @@ def length(it: Interpreter, iterable: Value) -> int | None:
         return len(iterable.items)
     if isinstance(iterable, Iter) and iterable.kind in ("enumerate", "reversed", "list"):
         return length(it, iterable.parts[0])
+    if isinstance(iterable, Iter) and iterable.kind == "map":
+        return length(it, iterable.parts[1]) if len(iterable.parts) == 2 else None
     if isinstance(iterable, Iter) and iterable.kind == "range":
         bounds = [part.value if isinstance(part, Const) else None for part in iterable.parts]
         if all(isinstance(bound, int) for bound in bounds):
@@ -136,7 +138,7 @@ def element(it: Interpreter, iterable: Value, number: int) -> Value:
             return element(it, parts[0], number)
         if kind == "map":
             return calls.call_value(
-                it, parts[0], [element(it, part, number) for part in parts[1:]], (), -1, "map"
+                it, parts[0], [element(it, part, number) for part in parts[1:]], (), iterable.ref, "map"
             )
     if isinstance(iterable, Choice):
         return (

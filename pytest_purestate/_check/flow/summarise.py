@@ -84,7 +84,7 @@ def _bind_params(it: Interpreter, func: Func, frame: Frame) -> tuple[tuple[ir.Pa
     out: list[tuple[ir.Param, Sym]] = []
     for position, param in enumerate(function.params):
         type_ = types.annotation_type(it, param.annotation)
-        if position == 0 and function.owner is not None and func.role != "static":
+        if position == 0 and function.owner is not None and function.receiver:
             value = it.class_of(function.owner)
             if value is not None and func.role != "class":
                 type_ = Type("instance", value.info)

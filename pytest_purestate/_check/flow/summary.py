@@ -145,7 +145,7 @@ class Substitution:
         if isinstance(value, Bound):
             return Bound(self.value(value.receiver), value.name, value.func)
         if isinstance(value, Iter):
-            return Iter(value.kind, tuple([self.value(part) for part in value.parts]))
+            return Iter(value.kind, tuple([self.value(part) for part in value.parts]), value.ref)
         return value
 
     def _sym(self, sym: Sym) -> Value:

@@ -227,10 +227,11 @@ class Wrapped:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Iter:
-    """What a loop over ``zip``, ``enumerate``, ``range``, ... runs through."""
+    """What a loop over ``zip``, ``enumerate``, ``range``, ... runs through; ``ref`` is the call that made it."""
 
     kind: str
     parts: tuple[Value, ...]
+    ref: int = -1
 
 
 Value: TypeAlias = (
