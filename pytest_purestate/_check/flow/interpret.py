@@ -642,6 +642,9 @@ class Interpreter:
             member = base.info.find(name)
             if isinstance(member, Func) and member.role == "class":
                 return Bound(base, name, member)
+            if isinstance(member, Sym) and member.root.kind == "local" and self.frame.function is not None:
+                shared = f"{base.info.name}.{name}"
+                return base.info.context.global_place(shared, types.typeof(self, member))
             return member if member is not None else Bound(base, name)
         if isinstance(base, Choice):
             return (
