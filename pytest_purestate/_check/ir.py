@@ -504,8 +504,15 @@ class Function:
     @property
     def receiver(self) -> str:
         """The name of the parameter that is the object (or class) a method is called on; empty when there is none."""
-        static = any(isinstance(item, Name) and item.id == "staticmethod" for item in self.decorators)
+        static = self._is_decorated("staticmethod")
         return self.params[0].name if self.owner is not None and self.params and not static else ""
+
+    @property
+    def is_classmethod(self) -> bool:
+        return self.owner is not None and bool(self.params) and self._is_decorated("classmethod")
+
+    def _is_decorated(self, name: str) -> bool:
+        return any(isinstance(item, Name) and item.id == name for item in self.decorators)
 
 
 @dataclass(slots=True, eq=False)

@@ -85,9 +85,9 @@ def _bind_params(it: Interpreter, func: Func, frame: Frame) -> tuple[tuple[ir.Pa
     for position, param in enumerate(function.params):
         type_ = types.annotation_type(it, param.annotation)
         if position == 0 and function.owner is not None and function.receiver:
-            value = it.class_of(function.owner)
-            if value is not None and func.role != "class":
-                type_ = Type("instance", value.info)
+            cls = it.class_of(function.owner)
+            if cls is not None and not function.is_classmethod:
+                type_ = Type("instance", cls.info)
         elif param.kind == "*":
             type_ = Type("tuple")
         elif param.kind == "**":
@@ -95,6 +95,9 @@ def _bind_params(it: Interpreter, func: Func, frame: Frame) -> tuple[tuple[ir.Pa
         sym = Sym(Root("param", type_, param.name, Origin(it.context, param.ref), owner=function))
         out.append((param, sym))
         it.state.env[param.name] = sym
+    cls = it.class_of(function.owner) if function.owner is not None else None
+    if cls is not None and function.is_classmethod:
+        it.state.env[function.receiver] = cls
     return tuple(out)
 
 
