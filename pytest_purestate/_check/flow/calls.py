@@ -18,6 +18,7 @@ from pytest_purestate._check.apis import OBJECTS, Signature, is_question
 from pytest_purestate._check.flow import builtin, edits, keys, loops, summarise, types
 from pytest_purestate._check.flow.classes import family_of
 from pytest_purestate._check.flow.facts import Dropped, Effect, Mutation, Rebuilt, SharedStream, Trace
+from pytest_purestate._check.flow.results import COMPARES
 from pytest_purestate._check.flow.state import merge, merge_values
 from pytest_purestate._check.flow.summary import Substitution, Summary
 from pytest_purestate._check.flow.values import (
@@ -53,7 +54,6 @@ if TYPE_CHECKING:
 __all__ = ["Args", "bind_method", "call", "call_value", "decorate", "statement_call"]
 
 _WORK = 30_000  # facts replayed in one module before calls count as unknown: a bound for tangled recursion
-_REPLAY = re.compile(r"assert|allclose|array_equal|isclose|equal$|chex\.")
 _CLASS_NAME = re.compile(r"_*[A-Z][a-z0-9]+\w*$")  # of a class we cannot see: it may only store the key
 _CALLABLE = (Func, Wrapped, Partial, Bound, ClassValue, Ext)
 _NOT_UPDATES = frozenset(
@@ -112,7 +112,7 @@ def call(it: Interpreter, node: ir.Call) -> Value:
 def _arguments(it: Interpreter, node: ir.Call, name: str) -> Args:
     frame = it.frame
     outer = frame.replay
-    if not outer and _REPLAY.search(name):
+    if not outer and COMPARES.search(name):
         frame.replay = next(unique)
     args = Args()
     moved = name not in ("setattr", "delattr")

@@ -532,7 +532,10 @@ _TWIN = re.compile(r"(^|_)target(_|$)")
 
 
 def _lower_harmless(frame: Frame) -> set[int]:
-    """Take back what is meant: a dry run of which nothing is kept, a network and its target twin, paired data."""
+    """Take back what is meant.
+
+    A dry run of which nothing is kept, a replay that is compared, a network and its target twin, paired data.
+    """
     facts, function = frame.facts, frame.function
     pairs = [(ref, reuse) for ref, reuse in facts.reuses.items() if reuse.confidence > Confidence.LOW]
     if not pairs or function is None or frame.state is None:
@@ -553,7 +556,11 @@ def _lower_harmless(frame: Frame) -> set[int]:
             for use in uses
             if _deepest(use).kind == "init"
         }
-        if idle or twins == {True, False} or _is_paired(reuse, results):
+        replayed = results.compared(reuse.first.call, reuse.second.call) and "split" not in (
+            uses[0].kind,
+            uses[1].kind,
+        )
+        if idle or replayed or twins == {True, False} or _is_paired(reuse, results):
             facts.reuses[ref] = dataclasses.replace(reuse, confidence=Confidence.LOW)
             harmless.add(ref)
     return harmless
@@ -661,6 +668,9 @@ def _find_stale(it: Interpreter, frame: Frame) -> None:
                     for depth in range(len(path))
                 ):
                     continue
+                copies = [held for held in handed_back if _is_copy_of(held, root)]
+                if root.name == own and copies and not any(_at(it, copy, path) == place for copy in copies):
+                    continue  # its successor has another key
                 if root.name == own:
                     if (
                         not _kept_by_class(it, function, path)
@@ -679,6 +689,13 @@ def _find_stale(it: Interpreter, frame: Frame) -> None:
                     use.ref, Stale(use, place, how, Confidence.MEDIUM if use.maybe else Confidence.HIGH)
                 )
     frame.state = after
+
+
+def _is_copy_of(value: Sym, root: Root) -> bool:
+    base: Sym | None = value
+    while base is not None and base.root is not root:
+        base = base.root.base
+    return base is not None and base is not value
 
 
 def _at(it: Interpreter, value: Value, path: Path) -> Value:

@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import re
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
 from pytest_purestate._check import ir
 
-__all__ = ["Results", "results_of"]
+__all__ = ["COMPARES", "Results", "results_of"]
 
 _Node = object
 _Place = int | str
 """A call, by its ref, or a name."""
 
 _LIVE, _DISCARDED = -1, -2
+
+COMPARES = re.compile(r"assert|allclose|array_equal|isclose|equal$|chex\.")
+"""Names of functions that compare what they are given: what both sides share is meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +32,26 @@ class Results:
     ``names`` are the words a result is stored under: assigned names and attributes, and the keyword it is
     passed as. ``idle`` are calls that only feed each other, the last of them a statement: nothing they
     compute is ever looked at. ``views`` are calls on the items of one mapping, as a loop over it gives them.
-    ``statements`` tells the statement of a call by ref.
+    ``statements`` tells the statement of a call by ref. ``flows`` are the calls and names that a result goes into,
+    ``comparisons`` the calls that compare what they are given.
     """
 
     names: dict[int, tuple[str, ...]]
     idle: frozenset[int]
     views: frozenset[int]
+    flows: dict[_Place, set[_Place]]
+    comparisons: frozenset[int]
     statements: dict[int, int]
+
+    def compared(self, first: int, second: int) -> bool:
+        """Whether the results of two calls, as they are, meet in one comparison."""
+        return bool(self._reached(first) & self._reached(second) & self.comparisons)
+
+    def _reached(self, call: int) -> set[int]:
+        """The calls that a result goes into, by itself or by name."""
+        goals = self.flows.get(call, set())
+        behind = {far for near in goals if isinstance(near, str) for far in self.flows.get(near, ())}
+        return {goal for goal in goals | behind if isinstance(goal, int) and goal >= 0}
 
 
 @functools.cache
@@ -57,7 +74,14 @@ def results_of(function: ir.Function, quiet: Container[int]) -> Results:
     walk = _Walk()
     for statement in function.body:
         walk.statement(statement, nested=False)
-    return Results(walk.names, _idle(walk, quiet), frozenset(walk.views), walk.statements)
+    return Results(
+        walk.names,
+        _idle(walk, quiet),
+        frozenset(walk.views),
+        walk.flows,
+        frozenset(walk.comparisons),
+        walk.statements,
+    )
 
 
 class _Walk:
@@ -68,6 +92,7 @@ class _Walk:
         self.flows: dict[_Place, set[_Place]] = {}
         self.views: set[int] = set()
         self.statements: dict[int, int] = {}
+        self.comparisons: set[int] = set()
         self.current = -1
         self.items: frozenset[str] = frozenset()  # names for an item of the mapping that a loop runs over
 
@@ -112,6 +137,8 @@ class _Walk:
             self.flows.setdefault(node.ref, set()).update(goals)
             self.names[node.ref] = words
             self.statements[node.ref] = self.current
+            if COMPARES.search(_called(node.func)):
+                self.comparisons.add(node.ref)
             if any(isinstance(arg.value, ir.Name) and arg.value.id in self.items for arg in node.args):
                 self.views.add(node.ref)
             self.expression(node.func, (node.ref,), words, nested)
@@ -131,6 +158,10 @@ class _Walk:
         else:
             for child in _children(node):
                 self.expression(child, goals, words, nested)
+
+
+def _called(func: ir.Expr) -> str:
+    return func.name if isinstance(func, ir.GetAttr) else func.id if isinstance(func, ir.Name) else ""
 
 
 def _is_view(node: ir.Expr) -> bool:
