@@ -883,12 +883,17 @@ def _mutator(
     edits.mutate(it, base, node.base if node is not None else None, ref, base_ref, name, static=static)
     heap = it.state.heap
     if name == "append" and args.pos:
-        size = edits.append_length(it, base)
+        size = edits.list_length(it, base)
         if size is not None:
             heap[base.child(("[", size))] = args.pos[0][0]
             heap[base.child(("#", 0))] = Const(size + 1)
         else:
             heap[base.child(("[", Sym(Root("local"))))] = args.pos[0][0]
+    elif name == "pop" and not args.pos and (size := edits.list_length(it, base)):
+        value = it.step(base, ("[", size - 1))
+        heap.pop(base.child(("[", size - 1)), None)
+        heap[base.child(("#", 0))] = Const(size - 1)
+        return value
     elif name == "pop":
         index = it.as_index(args.pos[0][0]) if args.pos else Sym(Root("local"))
         return it.step(base, ("[", index))

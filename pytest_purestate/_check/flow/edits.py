@@ -20,6 +20,7 @@ __all__ = [
     "delete_item",
     "evidence_for",
     "is_mutator",
+    "list_length",
     "mutate",
     "store_attribute",
     "store_item",
@@ -205,7 +206,7 @@ def is_plain_container(it: Interpreter, base: Value) -> bool:
     return type_.kind == "instance" and type_.cls is None and family_of(type_) == ""
 
 
-def append_length(it: Interpreter, base: Sym) -> int | None:
+def list_length(it: Interpreter, base: Sym) -> int | None:
     """How many items a list built here has, when that is known."""
     held = it.state.heap.get(Sym(base.root, (*base.path, ("#", 0))))
     if isinstance(held, Const) and isinstance(held.value, int):

@@ -237,14 +237,14 @@ class Interpreter:
     def step(self, value: Value, step: Step) -> Value:
         """The attribute or element of a value."""
         if isinstance(value, Sym):
-            if (
-                value.root.size is not None
-                and step[0] == "["
-                and isinstance(step[1], int)
-                and step[1] < 0
-                and not value.path
-            ):
-                step = ("[", step[1] + value.root.size)
+            if step[0] == "[" and isinstance(step[1], int) and step[1] < 0:
+                size = value.root.size if not value.path else None
+                if value.child(("#", 0)) in self.state.heap:
+                    size = edits.list_length(self, value)
+                    if size is None:
+                        return Sym(Root("local"))  # which element is the last depends on the path
+                if size is not None:
+                    step = ("[", step[1] + size)
             return self.read(Sym(value.root, (*value.path, types.field_step(self, value, step))))
         if isinstance(value, Tup) and step[0] == "[":
             index = step[1]
