@@ -258,16 +258,17 @@ def spend(
 
 
 def _note_constant(frame: Frame, place: Sym, use: Use) -> None:
-    """Note a draw from a key made of a constant in the same loop pass: every pass repeats it."""
+    """Note a draw from a key made of a constant in the same loop pass, or the same call: each repeats it."""
     root = place.root
-    if (
-        root.constant
-        and root.passes
-        and root.passes == use.passes[: len(root.passes)]
-        and root.origin is not None
-    ):
-        ref = root.origin.ref
+    if not root.constant or root.origin is None or root.origin.context is not frame.context:
+        return
+    ref = root.origin.ref
+    if root.passes and root.passes == use.passes[: len(root.passes)]:
         frame.facts.constants.setdefault(ref, ConstantKey(ref, "loop", use, Confidence.HIGH))
+    elif frame.function is not None and frame.function.params and not frame.context.facts.is_test:
+        fallback = any(isinstance(guard, tuple) and guard[0] == "none" for guard in use.guards)
+        if not fallback and _deepest(use).kind == "draw" and not is_folded(place.path):
+            frame.facts.constants.setdefault(ref, ConstantKey(ref, "trace", use, Confidence.MEDIUM))
 
 
 def note_seed(it: Interpreter, given: tuple[Value, int], ref: int) -> None:

@@ -25,6 +25,16 @@ class State(NamedTuple):
     key: jax.Array = jax.random.PRNGKey(0)  # error: [PS107]
 ```
 
+So is a key that a compiled function makes for itself, in every call:
+
+```python bad
+import jax
+
+@jax.jit
+def noisy(x):
+    return x + jax.random.normal(jax.random.key(0), x.shape)  # error: [PS107]
+```
+
 Make the key once, where the program starts, and hand it on:
 
 ```python good
@@ -48,20 +58,30 @@ from pytest_purestate._check.rules._reuse import scope_of
 
 _TEXT = {
     "loop": ("every iteration starts from the same constant key", "the same key in every iteration"),
+    "trace": (
+        "every call of the compiled function draws from the same constant key",
+        "the same key in every call",
+    ),
     "field": ("every instance starts from the same constant key", "the same key in every instance"),
 }
 _HELP = {
     "loop": "make the key before the loop and give each iteration its own with `split` or `fold_in`",
+    "trace": "pass the key in as an argument",
     "field": "leave the default out and pass the key in, or make it in the constructor from an argument",
 }
 
 
 def check(module: ModuleFacts) -> Iterator[Finding]:
     """One finding for each constant key that is made again and again."""
+    traced = {
+        facts.function for facts, trace in module.traced_functions() if trace.mode not in ("vmap", "grad")
+    }
     for facts in module.functions:
         if facts.function in module.dry:
             continue
         for constant in facts.constants.values():
+            if constant.where == "trace" and facts.function not in traced:
+                continue  # it may be run once
             message, here = _TEXT[constant.where]
             use = constant.use
             yield Finding(
