@@ -4,7 +4,8 @@ TABLE = """
 @module.init(rngs): consumes rngs as init; returns state; pure
 @module.init_with_output(rngs): consumes rngs as init; returns pair opaque state; pure
 @module.lazy_init(rngs): consumes rngs as init; returns state; pure
-@module.apply(variables, *, rngs): consumes rngs as apply; returns opaque; state variables
+@module.apply(variables, *, rngs, mutable, method, capture_intermediates): consumes rngs as apply; returns opaque;
+    state variables; forwards __call__
 @module.{bind}(variables, *, rngs): consumes rngs as apply; returns opaque
 @module.{tabulate}(rngs): returns str
 @module.make_rng(name): returns key

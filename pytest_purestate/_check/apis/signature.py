@@ -18,6 +18,7 @@ Parameters after a ``*`` are given by keyword only. Clauses:
 ``returns t``           the kind of result: see KINDS
 ``wraps f as m``        returns f under the transform m (jit, vmap, grad, scan, ...)
 ``keeps p [unless q]``  what it returns keeps this key, and spends it whenever it is called (not if q is given)
+``forwards m``          calls the method m of the receiver with the other arguments
 ``runs f g as m``       calls f now under the transform m
 ``pure``                has no effect: a result thrown away is a mistake
 ``effect e``            does something to the world outside (print, log, io, ...)
@@ -63,7 +64,7 @@ OBJECTS = frozenset(
 _OF_PARAMS = {"same": 1, "copy": 1, "view": 1, "fold": 2, "key": 1}
 """Result kinds that name parameters, and how many; ``key`` may go without."""
 
-CLAUSES = "consumes splits reads returns wraps keeps runs pure effect state mutates".split()
+CLAUSES = "consumes splits reads returns wraps keeps forwards runs pure effect state mutates".split()
 _USES = frozenset("draw init apply".split())
 _MODES = frozenset(
     "jit vmap grad scan fori while map cond inline shape kernel nnx memo tree call handler".split()
@@ -100,6 +101,7 @@ class Signature:
     wraps: bool = False
     keeps: tuple[str, ...] = ()
     unless: str = ""
+    forwards: str = ""
     pure: bool = False
     effect: str = ""
     states: tuple[str, ...] = ()
@@ -161,6 +163,10 @@ def _clause(signature: Signature, clause: str) -> Signature:
         if len(words) != 1:
             raise SignatureError(f"`effect` takes one word: `{clause}`")
         return replace(signature, effect=_one_of(words[0], _EFFECTS, "effect"))
+    if verb == "forwards":
+        if len(words) != 1:
+            raise SignatureError(f"`forwards` takes one method: `{clause}`")
+        return replace(signature, forwards=words[0])
     if not words:
         raise SignatureError(f"`{verb}` takes the name of a parameter")
     names = tuple(words)

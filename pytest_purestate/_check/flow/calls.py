@@ -960,6 +960,8 @@ def _apply_signature(
         _state_like(
             it, [entry for entry in (args.named(params, p) for p in signature.states) if entry is not None]
         )
+    if signature.forwards and receiver is not None:
+        _forward(it, signature, receiver, args, ref)
     if signature.effect:
         it.frame.facts.effects.setdefault(
             ref, Effect(it.context, ref, signature.effect, name or verb, it.frame.statement)
@@ -975,6 +977,19 @@ def _apply_signature(
     elif signature.pure and not signature.callbacks:
         _note_pure(it, ref, verb, signature.name, types.typeof(it, receiver), Confidence.HIGH)
     return _result(it, signature, receiver, args, ref, verb, name)
+
+
+def _forward(it: Interpreter, signature: Signature, receiver: Sym, args: Args, ref: int) -> None:
+    """Call the method that stands behind this one, as ``module.apply(variables, x)`` calls ``module(x)``."""
+    cls = types.typeof(it, receiver).cls
+    method = cls.find(signature.forwards) if cls is not None else None
+    if method is None or "method" in args.kw:
+        return
+    own = {*signature.params, *signature.keywords}
+    kw = {name: entry for name, entry in args.kw.items() if name not in own}
+    _call(
+        it, method, Args([(receiver, ref), *args.pos[len(signature.params) :]], kw), ref, signature.forwards
+    )
 
 
 def _is_sized(shape: tuple[Value, int] | None) -> bool:
