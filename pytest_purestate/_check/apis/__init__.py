@@ -32,6 +32,7 @@ __all__ = [
     "exact",
     "find",
     "find_method",
+    "is_failing",
     "is_question",
     "lines",
     "parse_declaration",
@@ -92,13 +93,18 @@ def canonical(name: str) -> str:
 
 
 _QUESTION = re.compile(
-    r"_*(is|has|not|check|assert|validate|ensure|verify|maybe_check|expect)(_|[A-Z])|_*(isinstance|hasattr|len|repr|str)$"
+    r"_*(is|has|not|check|assert|validate|ensure|verify|maybe_check|expect)(_|[A-Z])|_*(isinstance|hasattr|len|repr|str|type|id)$"
 )
 
 
 def is_question(name: str) -> bool:
     """Whether a function's name says that it looks at its argument only: ``is_key``, ``assert_valid``, ..."""
     return _QUESTION.match(name) is not None
+
+
+def is_failing(name: str) -> bool:
+    """Whether this opens a block that is meant to fail: ``pytest.raises``, ``self.assertRaises``, ..."""
+    return name == "raises" or name.startswith("assertRaises")
 
 
 @cache

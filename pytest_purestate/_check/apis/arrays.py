@@ -9,6 +9,7 @@ jax.numpy.{ndarray,float32,int32,uint32,bfloat16,float64,bool_,uint8,int8,int64,
 jax.numpy.{unravel_index,meshgrid,split,hsplit,vsplit,nonzero,where,broadcast_arrays,
     unique}(x): returns opaque
 jax.numpy.{save,savez,load,einsum_path}(x): returns opaque
+jax.numpy.{zeros_like,ones_like,full_like,empty_like}(a): reads a; returns array
 jax.numpy.*(x): returns array
 jax.scipy.*(x): returns opaque
 jax.lax.{dynamic_update_slice,dynamic_slice,select,add,mul,sub,dot,psum,pmean,
@@ -19,12 +20,14 @@ jax.nn.{relu,gelu,softmax,log_softmax,sigmoid,silu,swish,tanh,one_hot,softplus,e
 jax.nn.*(x): returns opaque
 jax.image.*(x): returns array
 jax.ops.{segment_sum,segment_max,segment_min,segment_prod}(x): returns array
-jax.{device_put}(x): returns same x
+jax.{device_put,device_put_replicated,device_put_sharded}(x): returns twin x
 jax.{block_until_ready}(x): returns same x
 jax.device_get(x): returns opaque
 @{key,keys}.{reshape,squeeze,copy,block_until_ready,flatten,ravel,transpose,astype}(): returns same self
 @array.{at}(): returns opaque
 @array.{item,tolist}(): returns opaque
+@*.{is_deleted,is_ready}(): returns static
+@array.delete(): returns static
 @array.{block_until_ready}(): returns same self
 @array.{sum,mean,max,min,std,var,prod,reshape,astype,transpose,ravel,flatten,squeeze,dot,copy,clip,
     round,cumsum,argmax,argmin,argsort,sort,swapaxes,repeat,any,all,conj,take}(): returns array

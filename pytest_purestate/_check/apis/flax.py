@@ -30,7 +30,7 @@ flax.core.{copy,pop}(x): returns deep; pure
 flax.traverse_util.{flatten_dict,unflatten_dict,path_aware_map,t_identity}(xs): returns deep
 flax.serialization.{to_state_dict,from_state_dict,from_bytes}(x): returns deep
 flax.serialization.to_bytes(x): returns opaque
-flax.jax_utils.{replicate,unreplicate}(tree): returns same tree
+flax.jax_utils.{replicate,unreplicate}(tree): returns twin tree
 flax.training.common_utils.{shard,shard_prng_key}(xs): returns opaque
 
 flax.nnx.Rngs(default): returns stream; consumes default keys as init

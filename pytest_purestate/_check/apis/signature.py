@@ -51,7 +51,7 @@ KINDS = frozenset(
     "static transformed kernel initializer deep opaque bool entropy "
     "transformed_with_state transformed_without_rng tfdist sampler step env constant".split()
 )
-"""Result kinds; also ``same p`` (p itself), ``copy p`` (a shallow copy), ``view p`` (p when it holds
+"""Result kinds; also ``same p`` (p itself), ``twin p`` (p in other buffers), ``copy p`` (a shallow copy), ``view p`` (p when it holds
 keys, else a new array), ``fold p q`` (the key that p and q make), ``key p`` (the key that the seed p makes),
 ``pair a b`` (a tuple)."""
 
@@ -61,7 +61,7 @@ OBJECTS = frozenset(
 )
 """Result kinds that are objects of a library: they have methods of their own, and are never keys."""
 
-_OF_PARAMS = {"same": 1, "copy": 1, "view": 1, "fold": 2, "key": 1}
+_OF_PARAMS = {"same": 1, "twin": 1, "copy": 1, "view": 1, "fold": 2, "key": 1}
 """Result kinds that name parameters, and how many; ``key`` may go without."""
 
 CLAUSES = "consumes splits reads returns wraps keeps forwards runs pure effect state mutates".split()

@@ -198,6 +198,8 @@ def _field(it: Interpreter, args: Args, ref: int) -> Value:
             from pytest_purestate._check.flow.calls import call_value
 
             it.state.heap[sym.child((".", "default"))] = call_value(it, value, (), (), ref, "default_factory")
+        elif (name, value) in (("pytree_node", Const(False)), ("static", Const(True))):
+            it.state.heap[sym.child((".", "meta"))] = Const(True)
     return sym
 
 

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
 from pytest_purestate._check.apis import OBJECTS, Signature, is_question
-from pytest_purestate._check.flow import builtin, edits, keys, loops, summarise, types
+from pytest_purestate._check.flow import builtin, donation, edits, keys, loops, summarise, types
 from pytest_purestate._check.flow.classes import family_of
 from pytest_purestate._check.flow.facts import Dropped, Effect, Mutation, Rebuilt, SharedStream, Trace
+from pytest_purestate._check.flow.options import settled
 from pytest_purestate._check.flow.results import COMPARES
 from pytest_purestate._check.flow.state import merge, merge_values
 from pytest_purestate._check.flow.summary import Substitution, Summary
@@ -29,6 +30,7 @@ from pytest_purestate._check.flow.values import (
     Choice,
     ClassValue,
     Const,
+    Donation,
     Ext,
     Func,
     Guards,
@@ -97,20 +99,30 @@ def call(it: Interpreter, node: ir.Call) -> Value:
     if isinstance(func, ir.GetAttr):
         base = it.eval(func.base, moved=False)
         name = func.name
-        args = _arguments(it, node, name)
+        args = _arguments(it, node, name, Ext(f"{base.name}.{name}") if isinstance(base, Ext) else base)
         if frame.state is None:
             return NOTHING
         return _call_method(it, base, name, args, node.ref, func)
     callee = it.eval(func)
     name = func.id if isinstance(func, ir.Name) else ""
-    args = _arguments(it, node, name)
+    args = _arguments(it, node, name, callee)
     if frame.state is None:
         return NOTHING
     return _call(it, callee, args, node.ref, name)
 
 
-def _arguments(it: Interpreter, node: ir.Call, name: str) -> Args:
+def _only_looks(it: Interpreter, callee: Value, name: str) -> bool:
+    """Whether a call wants no more of its arguments than what they are made like."""
+    if name in _DRY or is_question(name) or (isinstance(callee, Wrapped) and callee.mode == "shape"):
+        return True
+    signature = it.known.find(callee.name) if isinstance(callee, Ext) else None
+    return signature is not None and bool(signature.reads or signature.returns == ("static",))
+
+
+def _arguments(it: Interpreter, node: ir.Call, name: str, callee: Value) -> Args:
     frame = it.frame
+    looks = _only_looks(it, callee, name)
+    frame.glance += looks
     outer = frame.replay
     if not outer and COMPARES.search(name):
         frame.replay = next(unique)
@@ -118,6 +130,9 @@ def _arguments(it: Interpreter, node: ir.Call, name: str) -> Args:
     moved = name not in ("setattr", "delattr")
     for arg in node.args:
         value = it.eval(arg.value, moved)
+        if isinstance(value, Tup):
+            for leaf in leaves(value):
+                donation.note_use(it, leaf, arg.value.ref)
         if isinstance(arg.value, ir.Const):
             args.literals.add(arg.value.ref)
         if arg.star == "*":
@@ -133,6 +148,7 @@ def _arguments(it: Interpreter, node: ir.Call, name: str) -> Args:
         else:
             args.pos.append((value, arg.value.ref))
     frame.replay = outer
+    frame.glance -= looks
     return args
 
 
@@ -322,6 +338,14 @@ def _call_function(it: Interpreter, func: Func, args: Args, ref: int) -> Value:
     for name, place in summary.free.items():
         known.setdefault(place.root, _captured(it, func, name, place))
     swap = Substitution(known, it.step)
+    for place, inner in summary.donates:
+        given = swap.value(place)
+        guards = swap.feasible(inner.guards)
+        if guards is not None:
+            at = refs.get(place.root, ref)
+            sure = inner.sure and not (guards.keys() - it.state.path.keys())
+            note = Donation(it.context, at, ref, func.function.name, sure, it.state.path, inner)
+            donation.give_away(it, given, note)
     _replay_uses(it, summary, swap, refs, ref)
     _replay_called(it, summary, swap, refs, ref)
     _replay_edits(it, summary, swap, refs, ref, func)
@@ -534,10 +558,15 @@ def _call_wrapped(it: Interpreter, callee: Wrapped, args: Args, ref: int, verb: 
         own = replace(callee, func=NOTHING)
         keys.spend_kept(it, own, ref, ref, callee.api.rpartition(".")[2], "apply")
     options = dict(callee.options)
+    if callee.mode != "nnx":  # whose modules are given their new buffers
+        donation.donate(it, callee, args, ref, verb)
+    traces = callee.mode not in ("memo", "handler")
+    it.frame.tracing += traces
     if callee.mode == "vmap":
         result = _call_mapped(it, callee, args, ref, verb, options)
     else:
         result = _call(it, callee.func, args, ref, verb)
+    it.frame.tracing -= traces
     if callee.mode == "grad":
         aux = options.get("has_aux") == Const(True)
         grads = it.fresh(Type("state"), ref, "grad")
@@ -778,6 +807,7 @@ def _call_method(
         member = type_.cls.find(name)
         if isinstance(member, Func):
             bound = bind_method(it, base, name, member, ref)
+            donation.note_use(it, base, base_ref)
             if isinstance(bound, Bound):
                 return _call_function(it, member, args.behind(base, base_ref), ref)
             return _call(it, bound, args, ref, name)
@@ -802,6 +832,8 @@ def _call_method(
     if signature is None and keys.may_be_key(it, base):
         signature = it.known.method("key", "", name)
     if signature is not None:
+        if not signature.pure and signature.returns not in (("static",), ("opaque",)):
+            donation.note_use(it, base, base_ref)
         return _apply_signature(it, signature, base, args, ref, name)
     if name in ("replace", "_replace") and args.kw and not args.pos and not (set(args.kw) & _NOT_UPDATES):
         sure = Confidence.HIGH if kind == "state" else Confidence.MEDIUM
@@ -822,6 +854,7 @@ def _call_method(
             _note_shared(it, rngs[0], rngs[1], name)
             args = Args(args.pos, {k: v for k, v in args.kw.items() if k != "rngs"}, args.star)
             _state_like(it, args.pos[:1])
+    donation.note_use(it, base, base_ref)
     return _unknown(it, args, ref, name)
 
 
@@ -1049,7 +1082,9 @@ def _callbacks(it: Interpreter, signature: Signature, args: Args, ref: int, verb
                 )
             else:
                 functions.append(branches)
-    options = tuple((key, value) for key, (value, _) in args.kw.items() if key not in signature.callbacks)
+    options = tuple(
+        (key, settled(it, value)) for key, (value, _) in args.kw.items() if key not in signature.callbacks
+    )
     if signature.wraps:
         held = [entry for entry in (args.named(signature.params, p) for p in signature.keeps) if entry]
         if signature.unless and args.named(signature.params, signature.unless) is not None:
@@ -1069,7 +1104,11 @@ def _callbacks(it: Interpreter, signature: Signature, args: Args, ref: int, verb
             mark_traced(it, functions[0], signature, ref)
         kept = tuple([(value, (it.context, at, it.frame.passes)) for value, at in held])
         return Wrapped(functions[0], signature.mode, signature.name, options, kept)
-    return _run(it, signature, functions, args, ref)
+    traces = signature.mode not in ("tree", "call")
+    it.frame.tracing += traces
+    result = _run(it, signature, functions, args, ref)
+    it.frame.tracing -= traces
+    return result
 
 
 def _note_rebuilt(it: Interpreter, signature: Signature, function: Value, ref: int) -> None:
@@ -1124,7 +1163,7 @@ def _result(
         return it.fresh(Type("entropy", name=source or name or verb), ref, verb)
     if kind == "fold":
         return _folded(it, args.named(params, kinds[1]), args.named(params, kinds[2]), ref, verb)
-    if kind in ("same", "copy", "view"):
+    if kind in ("same", "twin", "copy", "view"):
         wanted = kinds[1] if len(kinds) > 1 else params[0]
         given: tuple[Value, int] | None = (
             (receiver, ref) if wanted == "self" and receiver is not None else args.named(params, wanted)
@@ -1136,6 +1175,10 @@ def _result(
             if verb == "apply_gradients" and isinstance(value, Sym):
                 return it.fresh(types.typeof(it, value), ref, "new:apply_gradients")
             return value
+        if kind == "twin":
+            if not isinstance(value, Sym) or keys.may_be_key(it, value):
+                return value
+            return it.fresh(types.typeof(it, value), ref, f"{donation.COPIED}{verb}", value)
         if kind == "view":
             if keys.may_be_key(it, value):
                 return value

@@ -23,6 +23,7 @@ class Field:
     type: Type
     ref: int
     default: Value | None
+    meta: bool = False  # no part of the pytree
 
 
 @dataclass(slots=True, eq=False)

@@ -68,7 +68,7 @@ def assume(it: Interpreter, test: ir.Expr) -> tuple[Guards, Guards]:
         return {name: True}, {name: False, **left_no, **right_no}
     if isinstance(test, ir.Compare) and len(test.rest) == 1:
         return _assume_compare(it, test)
-    value = it.eval(test)
+    value = it.glanced(test) if isinstance(test, ir.Name | ir.GetAttr) else it.eval(test)
     if isinstance(value, Const):
         return ({}, IMPOSSIBLE) if value.value else (IMPOSSIBLE, {})
     if isinstance(value, Choice):
@@ -103,9 +103,9 @@ def _rejoin(it: Interpreter, before: State, after: State | None) -> State | None
 
 
 def _assume_compare(it: Interpreter, test: ir.Compare) -> tuple[Guards, Guards]:
-    left = it.eval(test.left)
     op, right_node = test.rest[0]
-    right = it.eval(right_node)
+    read = it.glanced if op in ("is", "is not") else it.eval
+    left, right = read(test.left), read(right_node)
     if isinstance(left, Const) and not isinstance(right, Const) and op in ("==", "!=", "is", "is not"):
         left, right = right, left
     if isinstance(left, Choice) and right == NOTHING and op in ("is", "is not"):

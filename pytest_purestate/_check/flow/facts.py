@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
-from pytest_purestate._check.flow.values import Root, Sym, Type, Use
+from pytest_purestate._check.flow.values import Donation, Root, Sym, Type, Use
 from pytest_purestate._check.model import Confidence, Edit, Label, Span
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ __all__ = [
     "Broadcast",
     "Captured",
     "ConstantKey",
+    "Donated",
     "Dropped",
     "Effect",
     "FunctionFacts",
@@ -120,6 +121,15 @@ class Effect:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Donated:
+    """A use of something whose buffers were donated before."""
+
+    ref: int
+    donation: Donation
+    confidence: Confidence
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class SharedStream:
     """One key handed to several rng collections of one ``init`` or ``apply``."""
 
@@ -218,6 +228,7 @@ class FunctionFacts:
     dropped: dict[int, Dropped] = field(default_factory=dict)
     mutations: dict[tuple[int, str], Mutation] = field(default_factory=dict)
     effects: dict[int, Effect] = field(default_factory=dict)
+    donated: dict[int, Donated] = field(default_factory=dict)
     successors: dict[int, Successor] = field(default_factory=dict)
     shared: dict[int, SharedStream] = field(default_factory=dict)
     constants: dict[int, ConstantKey] = field(default_factory=dict)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_purestate._check import ir
 from pytest_purestate._check.flow.facts import FunctionFacts
 from pytest_purestate._check.flow.state import State
-from pytest_purestate._check.flow.values import START, Guards, Root, Sym, Type, Use, Value
+from pytest_purestate._check.flow.values import START, Donation, Guards, Root, Sym, Type, Use, Value
 from pytest_purestate._check.model import Confidence
 
 if TYPE_CHECKING:
@@ -64,6 +64,9 @@ class Frame:
             None  # objects alike for all lanes of a vmap: by in_axes, by being bound
         )
         self.made: set[Value] = set()  # functions defined in a loop pass
+        self.glance = 0  # how many looks at no more than what a value is made like enclose this
+        self.tracing = 0  # how many transforms enclose this call
+        self.given: list[tuple[Sym, Donation]] = []  # parameters and captured variables that were donated
         self.pure: tuple[int, str, str, Type, Confidence] | None = None
         self.yields: list[Value] = []
 

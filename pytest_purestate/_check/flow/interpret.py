@@ -21,8 +21,8 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from pytest_purestate._check import ir
-from pytest_purestate._check.apis import OBJECTS
-from pytest_purestate._check.flow import calls, conditions, edits, keys, loops, summarise, types
+from pytest_purestate._check.apis import OBJECTS, is_failing
+from pytest_purestate._check.flow import calls, conditions, donation, edits, keys, loops, summarise, types
 from pytest_purestate._check.flow.classes import ClassInfo, Field
 from pytest_purestate._check.flow.facts import Effect
 from pytest_purestate._check.flow.frame import Frame
@@ -289,7 +289,10 @@ class Interpreter:
             _STATEMENTS[type(statement)](self, statement)
 
     def s_assign(self, node: ir.Assign) -> None:
-        value = self.eval(node.value)
+        alias = isinstance(node.value, ir.Name | ir.GetAttr) and all(
+            isinstance(target, ir.Name) for target in node.targets
+        )
+        value = self.glanced(node.value) if alias else self.eval(node.value)
         for target in node.targets:
             self.assign(target, value, node)
 
@@ -479,11 +482,23 @@ class Interpreter:
             frame.state = joined
 
     def s_with(self, node: ir.With) -> None:
+        failing = 0
         for item, target in node.items:
             value = self.eval(item)
             if target is not None:
                 self.assign(target, value, node)
+            called = item.func if isinstance(item, ir.Call) else None
+            name = (
+                called.name
+                if isinstance(called, ir.GetAttr)
+                else called.id
+                if isinstance(called, ir.Name)
+                else ""
+            )
+            failing += is_failing(name)
+        self.frame.glance += failing
         self.block(node.body)
+        self.frame.glance -= failing
 
     def s_match(self, node: ir.Match) -> None:
         subject = self.eval(node.subject)
@@ -593,7 +608,8 @@ class Interpreter:
                 type_ = types.annotation_type(self, statement.annotation)
                 if default is not None and (held := types.typeof(self, default)).kind in OBJECTS:
                     type_ = held  # ``kernel_init: Callable = nn.initializers.normal()``
-                info.own_fields[name] = Field(name, type_, statement.target.ref, default)
+                meta = isinstance(default, Sym) and default.child((".", "meta")) in self.state.heap
+                info.own_fields[name] = Field(name, type_, statement.target.ref, default, meta)
             else:
                 self.block((statement,))
         if self.frame.state is None:
@@ -607,8 +623,18 @@ class Interpreter:
     def eval(self, node: ir.Expr, moved: bool = True) -> Value:
         """The value of an expression. ``moved`` is False when only a place below it is wanted."""
         value = _EXPRESSIONS[type(node)](self, node)
-        if moved and isinstance(value, Sym):
-            self.frame.moved.add(value.root)
+        if moved and isinstance(value, Sym | Choice):
+            if isinstance(value, Sym):
+                self.frame.moved.add(value.root)
+            donation.note_use(self, value, node.ref)
+        return value
+
+    def glanced(self, node: ir.Expr) -> Value:
+        """The value of an expression that is not read: named, compared with None, asked for its shape."""
+        frame = self.frame
+        frame.glance += 1
+        value = self.eval(node)
+        frame.glance -= 1
         return value
 
     def e_name(self, node: ir.Name) -> Value:
@@ -903,10 +929,11 @@ class Interpreter:
         outer = frame.replay
         if not outer and any(op in ("==", "!=") for op, _ in node.rest):
             frame.replay = next(unique)
-        left = self.eval(node.left)
+        read = self.glanced if all(op in ("is", "is not") for op, _ in node.rest) else self.eval
+        left = read(node.left)
         array = types.typeof(self, left).kind == "array"
         for _, right in node.rest:
-            array = types.typeof(self, self.eval(right)).kind == "array" or array
+            array = types.typeof(self, read(right)).kind == "array" or array
         frame.replay = outer
         return self.fresh(Type("array") if array else UNKNOWN, node.ref)
 

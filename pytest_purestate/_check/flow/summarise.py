@@ -151,6 +151,7 @@ def _summarise(
         _always([at for _, at in exits]),
         bool(frame.returns),
         tuple(frame.called.items()),
+        tuple(frame.given),
     )
 
 

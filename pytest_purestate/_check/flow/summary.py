@@ -17,6 +17,7 @@ from pytest_purestate._check.flow.values import (
     Bound,
     Choice,
     Const,
+    Donation,
     Func,
     Guards,
     Iter,
@@ -48,7 +49,8 @@ class Summary:
     """The behaviour of one function in terms of its parameters, captured variables and new objects.
 
     ``always`` are the places that are spent on every way to a return; ``returns`` says that there is one.
-    ``called`` are the parameters that it calls: what is handed over may hold a key.
+    ``called`` are the parameters that it calls: what is handed over may hold a key. ``donates`` are the
+    parameters and captured variables whose buffers it gives away.
     """
 
     function: ir.Function
@@ -64,6 +66,7 @@ class Summary:
     always: frozenset[Sym] = frozenset()
     returns: bool = True
     called: tuple[tuple[Sym, Guards], ...] = ()
+    donates: tuple[tuple[Sym, Donation], ...] = ()
 
 
 def reachable(values: Iterable[Value], heap: Mapping[Sym, Value]) -> set[Root]:
@@ -160,7 +163,7 @@ class Substitution:
                 type_ = base.root.type  # a copy is what the caller knows the copied object to be
             copy = Root(
                 "local", type_, root.name, root.origin, base if isinstance(base, Sym) else None,
-                root.size, root.owner, root.memo, root.constant,
+                root.size, root.owner, root.memo, root.constant, (), root.gone,
             )  # fmt: skip
             found = self.known[root] = Sym(copy)
         value = found

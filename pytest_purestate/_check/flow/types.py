@@ -53,7 +53,7 @@ BUILTINS = frozenset(dir(builtins))
 STATIC = Type("static")
 """Shapes, dtypes, treedefs: Python values at trace time."""
 
-_STATIC_ATTRIBUTES = frozenset(("shape", "ndim", "dtype", "size", "aval", "sharding"))
+_STATIC_ATTRIBUTES = frozenset("shape ndim dtype size aval sharding nbytes itemsize weak_type".split())
 
 
 def typeof(it: Interpreter, value: Value | None) -> Type:

@@ -34,6 +34,7 @@ __all__ = [
     "Choice",
     "ClassValue",
     "Const",
+    "Donation",
     "Ext",
     "Func",
     "Guards",
@@ -96,13 +97,31 @@ class Origin:
     verb: str = ""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Donation:
+    """The call that an object's buffers were donated to.
+
+    ``ref`` is the argument, ``verb`` the short name of the function called, ``sure`` says that it is known to be
+    donated. ``inner`` is the donation inside the called function that this one stands for.
+    """
+
+    context: ModuleContext
+    ref: int
+    call: int
+    verb: str
+    sure: bool
+    guards: Guards
+    inner: Donation | None = None
+
+
 @dataclass(slots=True, eq=False)
 class Root:
     """An abstract object. ``kind``: ``param``, ``free`` (captured or global) or ``local`` (made here).
 
     ``base`` is the object this one is a shallow copy of: what was not stored here is read there.
     ``owner`` says whose parameter or variable it is. ``memo`` marks results of cached functions, ``constant``
-    keys made from a literal seed; ``passes`` are the loop passes in which a key was made.
+    keys made from a literal seed; ``passes`` are the loop passes in which a key was made. ``gone`` marks what is
+    left of an object whose buffers were donated; ``made_of`` are the values that an operation was given.
     """
 
     kind: str
@@ -115,6 +134,8 @@ class Root:
     memo: bool = False
     constant: bool = False
     passes: tuple[tuple[int, int], ...] = ()
+    gone: Donation | None = None
+    made_of: tuple[Value, ...] = ()
     uid: int = field(default_factory=lambda: next(unique))
 
 

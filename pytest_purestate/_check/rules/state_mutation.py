@@ -93,8 +93,8 @@ def _confidence(module: ModuleFacts, facts: FunctionFacts, mutation: Mutation) -
         return None
     function = facts.function
     own = function is not None and root.owner is function
-    if own and function in module.traced and module.traced[function].mode == "kernel":
-        return None  # what a kernel writes to are references
+    if own and function in module.traced and module.traced[function].mode in ("kernel", "nnx"):
+        return None  # what these write to are references, and variables that are written back
     if (
         own
         and function in module.traced
