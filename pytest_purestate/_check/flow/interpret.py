@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_purestate._check import ir
 from pytest_purestate._check.apis import OBJECTS
-from pytest_purestate._check.flow import calls, conditions, edits, keys, loops, summarise, types
+from pytest_purestate._check.flow import calls, conditions, edits, keys, loops, successions, summarise, types
 from pytest_purestate._check.flow.classes import ClassInfo, Field
 from pytest_purestate._check.flow.facts import Effect
 from pytest_purestate._check.flow.frame import Frame
@@ -92,6 +92,7 @@ class Interpreter:
         if frame.state is None:
             frame.state = frame.last
         keys.finish(self, frame)
+        successions.find_lost(self, frame)
         self.context.facts.functions.append(frame.facts)
 
     def run_functions(self) -> None:
@@ -309,6 +310,7 @@ class Interpreter:
                 value.root.name = target.id
             if isinstance(node, ir.Assign) and isinstance(value, Sym):
                 keys.name_successor(self, value, target)
+            successions.name(self, value, target, node)
             self.assign_name(target.id, value, target.ref)
         elif isinstance(target, ir.Sequence):
             self._unpack(target, value, node)
@@ -380,6 +382,7 @@ class Interpreter:
         value = self.eval(node.value) if node.value is not None else NOTHING
         if self.frame.state is not None:
             self.frame.returns.append((value, self.state))
+            self.frame.exits.append(node.value.ref if node.value is not None else node.ref)
             self.frame.last = self.state
             self.frame.state = None
 
@@ -692,6 +695,8 @@ class Interpreter:
         steps = self.index(node.index)
         if isinstance(base, Ext | ClassValue | Func | Wrapped | Bound | Partial):
             return base  # a subscripted generic, or nnx's Class[...]
+        if isinstance(node.base, ir.Call) and isinstance(base, Tup) and steps == (0,):
+            successions.left_behind(self, Tup(base.items[1:]), node.base, node.ref)
         value: Value = base
         for step in steps:
             if step is None or step is ...:

@@ -46,6 +46,7 @@ __all__ = [
     "Range",
     "Root",
     "Step",
+    "Succession",
     "Sym",
     "Tup",
     "Type",
@@ -96,13 +97,26 @@ class Origin:
     verb: str = ""
 
 
+class Succession(NamedTuple):
+    """What a new value takes the place of; ``role`` is one of ``apis.signature.ROLES``.
+
+    ``sure`` is False where only the shape of the call says so; ``names`` are the collections of a model, if known.
+    """
+
+    old: Value
+    role: str
+    sure: bool = True
+    names: tuple[str, ...] = ()
+
+
 @dataclass(slots=True, eq=False)
 class Root:
     """An abstract object. ``kind``: ``param``, ``free`` (captured or global) or ``local`` (made here).
 
     ``base`` is the object this one is a shallow copy of: what was not stored here is read there.
     ``owner`` says whose parameter or variable it is. ``memo`` marks results of cached functions, ``constant``
-    keys made from a literal seed; ``passes`` are the loop passes in which a key was made.
+    keys made from a literal seed; ``passes`` are the loop passes in which a key was made. ``succeeds`` says which
+    value this one was made to take the place of.
     """
 
     kind: str
@@ -115,6 +129,7 @@ class Root:
     memo: bool = False
     constant: bool = False
     passes: tuple[tuple[int, int], ...] = ()
+    succeeds: Succession | None = None
     uid: int = field(default_factory=lambda: next(unique))
 
 
