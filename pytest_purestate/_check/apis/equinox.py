@@ -8,8 +8,8 @@ equinox.nn.{inference_mode}(pytree): returns same pytree; pure
 equinox.nn.{State,delete_init_state}(model): returns opaque
 equinox.nn.make_with_state(make_model): returns same make_model
 equinox.nn.*(*, key): consumes key as init; returns module
-equinox.tree_at(where, pytree, replace): returns copy pytree; pure
-equinox.apply_updates(model, updates): returns same model; pure
+equinox.tree_at(where, pytree, replace): returns copy pytree; pure; succeeds pytree
+equinox.apply_updates(model, updates): returns copy model; pure; succeeds model as params
 equinox.{partition,combine,filter}(pytree): returns opaque; pure
 equinox.tree_inference(pytree): returns same pytree; pure
 @{module,equinox}.__call__(x, *, key, rng): consumes key rng as apply; returns opaque

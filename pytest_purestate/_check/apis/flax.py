@@ -5,7 +5,7 @@ TABLE = """
 @module.init_with_output(rngs): consumes rngs as init; returns pair opaque state; pure
 @module.lazy_init(rngs): consumes rngs as init; returns state; pure
 @module.apply(variables, *, rngs, mutable, method, capture_intermediates): consumes rngs as apply; returns opaque;
-    state variables; forwards __call__
+    state variables; forwards __call__; succeeds variables as collections
 @module.{bind}(variables, *, rngs): consumes rngs as apply; returns opaque
 @module.{tabulate}(rngs): returns str
 @module.make_rng(name): returns key
@@ -14,15 +14,18 @@ TABLE = """
 @module.clone(): returns same self
 
 flax.linen.{tabulate,summary.tabulate}(module): returns opaque
-flax.linen.{init,apply}(fn): returns opaque
+flax.linen.Module.apply(variables, *, rngs): consumes rngs as apply; returns opaque; state variables;
+    succeeds variables as collections
+flax.linen.init(fn): returns opaque
 flax.linen.{relu,gelu,softmax,log_softmax,sigmoid,silu,swish,tanh,one_hot,softplus,elu}(x): returns array
 flax.linen.*(features): returns module
 
 flax.training.train_state.TrainState.create(): returns state; pure
-@*.apply_gradients(): returns same self; pure
-@state.{apply_gradients,replace,_replace}(): pure; returns copy self
+@*.apply_gradients(): returns same self; pure; succeeds self as params
+@state.apply_gradients(): pure; returns copy self; succeeds self as params
+@state.{replace,_replace}(): pure; returns copy self; succeeds self
 @state.{items,keys,values,get}(): returns opaque
-@*.apply_fn(variables, *, rngs): consumes rngs as apply; returns opaque
+@*.apply_fn(variables, *, rngs): consumes rngs as apply; returns opaque; succeeds variables as collections
 
 flax.core.{freeze,FrozenDict}(xs): returns state
 flax.core.unfreeze(xs): returns deep

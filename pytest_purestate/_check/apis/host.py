@@ -18,8 +18,8 @@ builtins.{Exception,ValueError,TypeError,KeyError,RuntimeError,NotImplementedErr
 
 copy.copy(x): returns copy x
 copy.deepcopy(x): returns deep
-copy.replace(obj): returns copy obj; pure
-dataclasses.replace(obj): returns copy obj; pure
+copy.replace(obj): returns copy obj; pure; succeeds obj
+dataclasses.replace(obj): returns copy obj; pure; succeeds obj
 dataclasses.{field,fields,asdict,astuple,is_dataclass,dataclass,make_dataclass}(x): returns opaque
 
 logging.{debug,info,warning,warn,error,critical,exception,log}(msg): effect log; returns none

@@ -24,6 +24,8 @@ Parameters after a ``*`` are given by keyword only. Clauses:
 ``effect e``            does something to the world outside (print, log, io, ...)
 ``state p q``           these arguments are state pytrees
 ``mutates p q``         edits these in place (``self`` for the receiver)
+``succeeds p as r``      the result (of a pair its last part) takes the place of p: see ROLES
+``stateless [unless p]``  returns a transform with nothing to remember, unless p says otherwise
 =====================  ==================================================================
 """
 
@@ -38,6 +40,7 @@ __all__ = [
     "CLAUSES",
     "KINDS",
     "OBJECTS",
+    "ROLES",
     "Signature",
     "SignatureError",
     "parse_clauses",
@@ -49,22 +52,26 @@ __all__ = [
 KINDS = frozenset(
     "key keys array numpy list dict set str number state stream module transform dist none logger "
     "static transformed kernel initializer deep opaque bool entropy "
-    "transformed_with_state transformed_without_rng tfdist sampler step env constant".split()
+    "transformed_with_state transformed_without_rng tfdist sampler step env constant stateless".split()
 )
 """Result kinds; also ``same p`` (p itself), ``twin p`` (p in other buffers), ``copy p`` (a shallow copy), ``view p`` (p when it holds
 keys, else a new array), ``fold p q`` (the key that p and q make), ``key p`` (the key that the seed p makes),
 ``pair a b`` (a tuple)."""
 
 OBJECTS = frozenset(
-    "module dist tfdist transform stream transformed transformed_with_state transformed_without_rng kernel "
-    "sampler step env initializer constant".split()
+    "module dist tfdist transform stateless stream transformed transformed_with_state transformed_without_rng "
+    "kernel sampler step env initializer constant".split()
 )
 """Result kinds that are objects of a library: they have methods of their own, and are never keys."""
 
 _OF_PARAMS = {"same": 1, "twin": 1, "copy": 1, "view": 1, "fold": 2, "key": 1}
 """Result kinds that name parameters, and how many; ``key`` may go without."""
 
-CLAUSES = "consumes splits reads returns wraps keeps forwards runs pure effect state mutates".split()
+CLAUSES = "consumes splits reads returns wraps keeps forwards runs pure effect state mutates succeeds stateless".split()
+ROLES = frozenset("optimizer collections params fields".split())
+"""What a successor is: the state of an optimizer, the collections of a model, what an optimizer step makes, a copy
+with other fields."""
+
 _USES = frozenset("draw init apply".split())
 _MODES = frozenset(
     "jit vmap grad scan fori while map cond inline shape kernel nnx memo tree call handler".split()
@@ -106,6 +113,9 @@ class Signature:
     effect: str = ""
     states: tuple[str, ...] = ()
     mutates: tuple[str, ...] = ()
+    succeeds: tuple[str, ...] = ()
+    role: str = ""
+    stateless: tuple[str, ...] | None = None
 
 
 def _expand(names: str) -> Iterator[str]:
@@ -151,7 +161,7 @@ def _clause(signature: Signature, clause: str) -> Signature:
             raise SignatureError(f"`as` takes one word: `{clause}`")
         mode = words[at + 1]
         words = words[:at]
-        if verb not in ("consumes", "wraps", "runs"):
+        if verb not in ("consumes", "wraps", "runs", "succeeds"):
             raise SignatureError(f"`{verb}` takes no `as`: `{clause}`")
     if verb == "returns":
         return replace(signature, returns=_result(words))
@@ -167,6 +177,10 @@ def _clause(signature: Signature, clause: str) -> Signature:
         if len(words) != 1:
             raise SignatureError(f"`forwards` takes one method: `{clause}`")
         return replace(signature, forwards=words[0])
+    if verb == "stateless":
+        if words and (words[0] != "unless" or len(words) < 2):
+            raise SignatureError(f"`stateless` is followed by `unless` and parameters: `{clause}`")
+        return replace(signature, stateless=tuple(words[1:]))
     if not words:
         raise SignatureError(f"`{verb}` takes the name of a parameter")
     names = tuple(words)
@@ -185,6 +199,10 @@ def _clause(signature: Signature, clause: str) -> Signature:
         return replace(signature, states=names)
     if verb == "mutates":
         return replace(signature, mutates=names)
+    if verb == "succeeds":
+        if len(names) != 1:
+            raise SignatureError(f"`succeeds` takes one parameter: `{clause}`")
+        return replace(signature, succeeds=names, role=_one_of(mode or "fields", ROLES, "kind of successor"))
     mode = _one_of(mode or "call", _MODES, "transform")
     return replace(signature, callbacks=names, mode=mode, wraps=verb == "wraps")
 
@@ -204,7 +222,7 @@ def parse_clauses(params: Iterable[str] | None, text: str) -> Signature:
     result = signature.returns[1:] if signature.returns[0] in _OF_PARAMS else ()
     named = (
         *(*signature.consumes, *signature.reads, *signature.states, *signature.mutates),
-        *(*signature.callbacks, *signature.keeps, *result),
+        *(*signature.callbacks, *signature.keeps, *signature.succeeds, *(signature.stateless or ()), *result),
         *([signature.unless] if signature.unless else []),
     )
     known = _ANYTHING.union(listed) - {"*"}

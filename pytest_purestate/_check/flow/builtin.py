@@ -172,6 +172,12 @@ def _type(it: Interpreter, args: Args, ref: int) -> Value:
     return it.fresh(UNKNOWN, ref, "type")
 
 
+def _linen_apply(it: Interpreter, args: Args, ref: int) -> Value:
+    """``nn.apply(fn, module, mutable=...)``: a function of the variables and the input."""
+    kept = tuple((name, value) for name, (value, _) in args.kw.items() if name == "mutable")
+    return Partial(Ext("flax.linen.Module.apply"), (), kept)
+
+
 def _sorted(it: Interpreter, args: Args, ref: int) -> Value:
     return it.fresh(Type("list"), ref, "sorted")
 
@@ -249,6 +255,7 @@ HANDLERS: dict[str, Callable[[Interpreter, Args, int], Value]] = {
     "builtins.sorted": _sorted,
     "collections.namedtuple": _namedtuple,
     "typing.NamedTuple": _namedtuple,
+    "flax.linen.apply": _linen_apply,
     "functools.partial": _partial,
     "jax.tree_util.Partial": _partial,
     "dataclasses.field": _field,

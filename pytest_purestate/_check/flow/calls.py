@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
 from pytest_purestate._check.apis import OBJECTS, Signature, is_question
-from pytest_purestate._check.flow import builtin, donation, edits, keys, loops, summarise, types
+from pytest_purestate._check.flow import builtin, donation, edits, keys, loops, successions, summarise, types
 from pytest_purestate._check.flow.classes import family_of
 from pytest_purestate._check.flow.facts import Dropped, Effect, Mutation, Rebuilt, SharedStream, Trace
 from pytest_purestate._check.flow.options import settled
@@ -102,13 +102,17 @@ def call(it: Interpreter, node: ir.Call) -> Value:
         args = _arguments(it, node, name, Ext(f"{base.name}.{name}") if isinstance(base, Ext) else base)
         if frame.state is None:
             return NOTHING
-        return _call_method(it, base, name, args, node.ref, func)
+        result = _call_method(it, base, name, args, node.ref, func)
+        successions.note_result(it, node.ref, name, result)
+        return result
     callee = it.eval(func)
     name = func.id if isinstance(func, ir.Name) else ""
     args = _arguments(it, node, name, callee)
     if frame.state is None:
         return NOTHING
-    return _call(it, callee, args, node.ref, name)
+    result = _call(it, callee, args, node.ref, name)
+    successions.note_result(it, node.ref, name, result)
+    return result
 
 
 def _only_looks(it: Interpreter, callee: Value, name: str) -> bool:
@@ -660,6 +664,8 @@ def _run(it: Interpreter, signature: Signature, functions: list[Value], args: Ar
         return _repeat(it, carry, turn)
     if mode in ("map", "tree"):
         trees = [value for value, _ in args.pos if value not in functions]
+        if mode == "tree" and len(trees) > 1:
+            it.frame.applied.add(ref)
         outer, it.frame.mapped = it.frame.mapped, it.frame.mapped or mode == "tree"
 
         def each(_: Value, number: int) -> Value:
@@ -847,6 +853,8 @@ def _call_method(
                 return it.fresh(type_ if type_.kind else UNKNOWN, ref, "new:copy", base)
             if args.pos:
                 return it.step(base, ("[", it.as_index(args.pos[0][0])))
+    if name == "update":
+        return successions.guessed_update(it, args, ref, _unknown(it, args, ref, name))
     if name == "apply" or "rngs" in args.kw:
         rngs = args.kw.get("rngs")
         if rngs is not None:
@@ -947,6 +955,8 @@ def _copied(it: Interpreter, base: Value, type_: Type, args: Args, ref: int, ver
     copy = it.fresh(type_, ref, verb, base)
     for name, (value, _) in args.kw.items():
         it.state.heap[copy.child((".", name))] = value
+    if verb == "new:replace":
+        successions.mark(copy, base, "fields", args)
     return copy
 
 
@@ -1009,7 +1019,25 @@ def _apply_signature(
         _note_pure(it, ref, "split" if signature.how == "split" else "fold_in", "", UNKNOWN, Confidence.HIGH)
     elif signature.pure and not signature.callbacks:
         _note_pure(it, ref, verb, signature.name, types.typeof(it, receiver), Confidence.HIGH)
-    return _result(it, signature, receiver, args, ref, verb, name)
+    result = _result(it, signature, receiver, args, ref, verb, name)
+    if signature.stateless is not None and not _remembers(it, signature, args):
+        return it.fresh(Type("stateless"), ref, verb)
+    return (
+        successions.succeed(it, signature, receiver, args, ref, verb, result)
+        if signature.succeeds
+        else result
+    )
+
+
+def _remembers(it: Interpreter, signature: Signature, args: Args) -> bool:
+    """Whether one of the arguments that decide it gives a transform something to remember from step to step."""
+    for param in signature.stateless or ():
+        given = [entry for entry in (args.named(signature.params, param),) if entry is not None]
+        if param == signature.params[-1]:
+            given += args.pos[len(signature.params) :]
+        if any(value != NOTHING and types.typeof(it, value).kind != "stateless" for value, _ in given):
+            return True
+    return False
 
 
 def _forward(it: Interpreter, signature: Signature, receiver: Sym, args: Args, ref: int) -> None:
@@ -1172,8 +1200,6 @@ def _result(
             return it.fresh(UNKNOWN, ref, verb)
         value = given[0]
         if kind == "same":
-            if verb == "apply_gradients" and isinstance(value, Sym):
-                return it.fresh(types.typeof(it, value), ref, "new:apply_gradients")
             return value
         if kind == "twin":
             if not isinstance(value, Sym) or keys.may_be_key(it, value):
@@ -1250,7 +1276,10 @@ def _unknown(it: Interpreter, args: Args, ref: int, verb: str, name: str = "") -
     for value, at in args.every():
         keys.spend(it, value, at, ref, verb, kind, False)
         keys.spend_kept(it, value, at, ref, verb, kind, maybe=True)
-    return it.fresh(UNKNOWN, ref, verb)
+    result = it.fresh(UNKNOWN, ref, verb)
+    if "mutable" in args.kw and args.pos:  # only linen's ``apply`` has it
+        return successions.collections(it, args.pos[0][0], args, ref, result)
+    return result
 
 
 # --- results thrown away -------------------------------------------------------------------
@@ -1261,10 +1290,11 @@ def statement_call(it: Interpreter, node: ir.ExprStmt) -> None:
     frame = it.frame
     frame.pure = None
     assert isinstance(node.value, ir.Call)
-    it.eval(node.value)
+    value = it.eval(node.value)
     noted = frame.pure
     frame.pure = None
     if noted is None or noted[0] != node.value.ref:
+        successions.left_behind(it, value, node.value, node.value.ref)
         return
     ref, what, receiver, type_, sure = noted
     if what in ("split", "fold_in") and frame.replays:

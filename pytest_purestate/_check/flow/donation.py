@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pytest_purestate._check.apis import OBJECTS
-from pytest_purestate._check.flow import types
+from pytest_purestate._check.flow import keys, types
 from pytest_purestate._check.flow.facts import Donated
 from pytest_purestate._check.flow.options import picked
 from pytest_purestate._check.flow.values import (
@@ -173,6 +173,8 @@ def note_use(it: Interpreter, value: Value, ref: int) -> None:
         path = frame.state.path
         if contradicts(guards, path) or contradicts(donation.guards, path) or not _has_buffers(it, option):
             continue
+        if keys.skips_a_loop(guards):
+            continue  # what a scan of no steps returns is new, too
         certain = donation.sure and all(
             path.get(condition, donation) == outcome for condition, outcome in donation.guards.items()
         )

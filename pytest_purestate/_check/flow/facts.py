@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
-from pytest_purestate._check.flow.values import Donation, Root, Sym, Type, Use
+from pytest_purestate._check.flow.values import Donation, Origin, Root, Sym, Type, Use
 from pytest_purestate._check.model import Confidence, Edit, Label, Span
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ __all__ = [
     "Dropped",
     "Effect",
     "FunctionFacts",
+    "Lost",
     "ModuleFacts",
     "Mutation",
     "Rebuilt",
@@ -208,6 +209,30 @@ class Successor:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Lost:
+    """A successor that is never looked at: its name (or the statement that left it behind) and the call.
+
+    ``role`` is one of ``apis.signature.ROLES``. ``kept`` says how the ``old`` value lives on: returned (``where``), self,
+    loop (the next pass meets it), caller, captured, or not at all. ``applied``: ``goal`` when what came with it went
+    into a step, ``out`` when it went out of sight. ``through`` a function of the project, made at ``origin``.
+    """
+
+    ref: int
+    call: int
+    name: str
+    role: str
+    old: str
+    kept: str
+    where: int
+    applied: str
+    sure: bool
+    through: bool
+    names: tuple[str, ...]
+    origin: Origin | None
+    given: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Trace:
     """Why a function is traced: the transform, and where it was applied."""
 
@@ -230,6 +255,8 @@ class FunctionFacts:
     effects: dict[int, Effect] = field(default_factory=dict)
     donated: dict[int, Donated] = field(default_factory=dict)
     successors: dict[int, Successor] = field(default_factory=dict)
+    lost: dict[int, Lost] = field(default_factory=dict)
+    steps: bool = False
     shared: dict[int, SharedStream] = field(default_factory=dict)
     constants: dict[int, ConstantKey] = field(default_factory=dict)
     seeds: dict[int, Seed] = field(default_factory=dict)

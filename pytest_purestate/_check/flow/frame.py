@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_purestate._check import ir
 from pytest_purestate._check.flow.facts import FunctionFacts
@@ -13,7 +13,7 @@ from pytest_purestate._check.model import Confidence
 if TYPE_CHECKING:
     from pytest_purestate._check.flow.project import ModuleContext
 
-__all__ = ["Frame", "Loop"]
+__all__ = ["Frame", "Loop", "Product"]
 
 
 class Loop:
@@ -24,6 +24,15 @@ class Loop:
     def __init__(self) -> None:
         self.breaks: list[State] = []
         self.continues: list[State] = []
+
+
+class Product(NamedTuple):
+    """A successor as a call made it: the call, where the result got its name (or a place of its own), the name."""
+
+    call: int
+    ref: int
+    name: str
+    passes: tuple[tuple[int, int], ...]
 
 
 class Frame:
@@ -37,6 +46,7 @@ class Frame:
         self.last = self.state
         self.facts = FunctionFacts(function)
         self.returns: list[tuple[Value, State]] = []
+        self.exits: list[int] = []  # what each return statement returns
         self.raises: list[State] = []
         self.loops: list[Loop] = []
         self.depth = 0
@@ -57,6 +67,10 @@ class Frame:
         self.called: dict[Sym, Guards] = {}  # parameters that are called
         self.bound: set[Root] = set()  # objects that the partial in force brings along
         self.quiet: set[int] = set()  # calls of methods of a library that do nothing but return something
+        self.products: dict[Root, Product] = {}  # successors that were made
+        self.applied: set[int] = set()  # calls that make a step with what flows into them
+        self.measures: set[int] = set()  # calls that only tell something of it, or make something else
+        self.hurried = False  # loops were run once that may run more often
         self.steps = 0
         self.mapped = False
         self.repeats = False

@@ -22,7 +22,17 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_purestate._check import ir
 from pytest_purestate._check.apis import OBJECTS, is_failing
-from pytest_purestate._check.flow import calls, conditions, donation, edits, keys, loops, summarise, types
+from pytest_purestate._check.flow import (
+    calls,
+    conditions,
+    donation,
+    edits,
+    keys,
+    loops,
+    successions,
+    summarise,
+    types,
+)
 from pytest_purestate._check.flow.classes import ClassInfo, Field
 from pytest_purestate._check.flow.facts import Effect
 from pytest_purestate._check.flow.frame import Frame
@@ -92,6 +102,7 @@ class Interpreter:
         if frame.state is None:
             frame.state = frame.last
         keys.finish(self, frame)
+        successions.find_lost(self, frame)
         self.context.facts.functions.append(frame.facts)
 
     def run_functions(self) -> None:
@@ -231,6 +242,10 @@ class Interpreter:
             inner: Value = base
             for step in place.path:
                 inner = self.step(inner, step)
+            if isinstance(inner, Sym) and inner.root.gone is not None:
+                return Sym(
+                    base.root, (*base.path, *place.path)
+                )  # what a donating call returns has new buffers
             return inner
         return place
 
@@ -312,6 +327,7 @@ class Interpreter:
                 value.root.name = target.id
             if isinstance(node, ir.Assign) and isinstance(value, Sym):
                 keys.name_successor(self, value, target)
+            successions.name(self, value, target, node)
             self.assign_name(target.id, value, target.ref)
         elif isinstance(target, ir.Sequence):
             self._unpack(target, value, node)
@@ -383,6 +399,7 @@ class Interpreter:
         value = self.eval(node.value) if node.value is not None else NOTHING
         if self.frame.state is not None:
             self.frame.returns.append((value, self.state))
+            self.frame.exits.append(node.value.ref if node.value is not None else node.ref)
             self.frame.last = self.state
             self.frame.state = None
 
@@ -721,6 +738,8 @@ class Interpreter:
         steps = self.index(node.index)
         if isinstance(base, Ext | ClassValue | Func | Wrapped | Bound | Partial):
             return base  # a subscripted generic, or nnx's Class[...]
+        if isinstance(node.base, ir.Call) and isinstance(base, Tup) and steps == (0,):
+            successions.left_behind(self, Tup(base.items[1:]), node.base, node.ref)
         value: Value = base
         for step in steps:
             if step is None or step is ...:

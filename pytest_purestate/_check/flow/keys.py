@@ -68,6 +68,7 @@ __all__ = [
     "note_constant_field",
     "note_seed",
     "record_split",
+    "skips_a_loop",
     "spend",
     "spend_kept",
     "spent_places",
@@ -362,7 +363,7 @@ def _confidence(
     known = type_.kind in ("key", "keys")
     if not (known or first.strong or second.strong):
         return Confidence.LOW
-    if _skips_a_loop(first.guards) or _skips_a_loop(second.guards):
+    if skips_a_loop(first.guards) or skips_a_loop(second.guards):
         return Confidence.LOW
     if (first.ref == second.ref and not second.strong) or "store" in (first.kind, second.kind):
         return Confidence.LOW
@@ -384,7 +385,7 @@ def _confidence(
     return Confidence.HIGH if certain and dominates else Confidence.MEDIUM
 
 
-def _skips_a_loop(guards: Guards) -> bool:
+def skips_a_loop(guards: Guards) -> bool:
     """Whether a use only happens when a loop that could have changed something never ran."""
     for condition, outcome in guards.items():
         while isinstance(condition, tuple) and condition[0] == "call":

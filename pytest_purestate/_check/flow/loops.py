@@ -53,6 +53,7 @@ def loop(
     outer = frame.passes
     frame.depth += 1
     passes = PASSES if frame.depth <= _DEEP and frame.steps < _BUDGET else 1
+    frame.hurried = frame.hurried or passes < PASSES
     if length is not None:
         passes = min(passes, length)
     ended: list[State] = []

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from pytest_purestate._check import ir
 
-__all__ = ["COMPARES", "Results", "results_of"]
+__all__ = ["COMPARES", "Results", "reaches", "results_of"]
 
 _Node = object
 _Place = int | str
@@ -82,6 +82,29 @@ def results_of(function: ir.Function, quiet: Container[int]) -> Results:
         frozenset(walk.comparisons),
         walk.statements,
     )
+
+
+def reaches(body: ir.Block, call: int, goals: Container[int], stops: Container[int]) -> str:
+    """Where the result of a call goes: ``goal`` into one of these calls, ``out`` of sight, or nowhere.
+
+    What it goes into is followed, but for calls in ``stops``.
+    """
+    walk = _Walk()
+    for statement in body:
+        walk.statement(statement, nested=False)
+    todo: list[_Place] = [call]
+    met: set[_Place] = set()
+    out = False
+    while todo:
+        for place in walk.flows.get(todo.pop(), ()):
+            if place in goals:
+                return "goal"
+            if place == _LIVE:
+                out = True
+            elif place not in met and place not in stops:
+                met.add(place)
+                todo.append(place)
+    return "out" if out else ""
 
 
 class _Walk:

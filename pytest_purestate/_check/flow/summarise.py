@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
-from pytest_purestate._check.flow import keys, types
+from pytest_purestate._check.flow import keys, successions, types
 from pytest_purestate._check.flow.frame import Frame
 from pytest_purestate._check.flow.state import State, merge, merge_values
 from pytest_purestate._check.flow.summary import Summary, reachable
@@ -72,6 +72,7 @@ def _interpret(it: Interpreter, func: Func) -> Summary:
             summary_of(it, Func(nested, it.context, frame))
             it.frame = frame
     keys.finish(it, frame)
+    successions.find_lost(it, frame)
     known = [facts for facts in it.context.facts.functions if facts.function is function]
     for facts in known:
         it.context.facts.functions.remove(facts)

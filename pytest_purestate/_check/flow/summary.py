@@ -166,6 +166,8 @@ class Substitution:
                 root.size, root.owner, root.memo, root.constant, (), root.gone,
             )  # fmt: skip
             found = self.known[root] = Sym(copy)
+            if root.succeeds is not None:
+                copy.succeeds = root.succeeds._replace(old=self.value(_ancestor(root.succeeds.old)))
         value = found
         for kind, name in sym.path:
             value = self.step(value, (kind, self._index(name)))
@@ -217,6 +219,15 @@ class Substitution:
             elif known != wanted:
                 return None
         return remaining
+
+
+def _ancestor(old: Value) -> Value:
+    """The value at the head of a line of successors: the one that the caller knows."""
+    while (
+        isinstance(old, Sym) and not old.path and old.root.kind == "local" and old.root.succeeds is not None
+    ):
+        old = old.root.succeeds.old
+    return old
 
 
 def decide(condition: object) -> object:

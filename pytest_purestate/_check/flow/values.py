@@ -47,6 +47,7 @@ __all__ = [
     "Range",
     "Root",
     "Step",
+    "Succession",
     "Sym",
     "Tup",
     "Type",
@@ -114,6 +115,18 @@ class Donation:
     inner: Donation | None = None
 
 
+class Succession(NamedTuple):
+    """What a new value takes the place of; ``role`` is one of ``apis.signature.ROLES``.
+
+    ``sure`` is False where only the shape of the call says so; ``names`` are the collections of a model, if known.
+    """
+
+    old: Value
+    role: str
+    sure: bool = True
+    names: tuple[str, ...] = ()
+
+
 @dataclass(slots=True, eq=False)
 class Root:
     """An abstract object. ``kind``: ``param``, ``free`` (captured or global) or ``local`` (made here).
@@ -122,6 +135,7 @@ class Root:
     ``owner`` says whose parameter or variable it is. ``memo`` marks results of cached functions, ``constant``
     keys made from a literal seed; ``passes`` are the loop passes in which a key was made. ``gone`` marks what is
     left of an object whose buffers were donated; ``made_of`` are the values that an operation was given.
+    ``succeeds`` says which value this one was made to take the place of.
     """
 
     kind: str
@@ -136,6 +150,7 @@ class Root:
     passes: tuple[tuple[int, int], ...] = ()
     gone: Donation | None = None
     made_of: tuple[Value, ...] = ()
+    succeeds: Succession | None = None
     uid: int = field(default_factory=lambda: next(unique))
 
 

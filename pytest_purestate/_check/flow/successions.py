@@ -1,0 +1,290 @@
+"""Successors: values that take the place of others, and those among them that are lost.
+
+``tx.update`` makes the successor of an optimizer state, ``apply(..., mutable=...)`` that of a model's collections,
+``apply_gradients`` that of a training state. Which function makes one of what is data (``apis``); a function of the
+project that returns one makes one. A successor that got a name (or was left behind in a tuple) and is never looked at
+is lost; what matters then is whether the old value lives on, and whether the work done with it was used.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from pytest_purestate._check import ir
+from pytest_purestate._check.apis import Signature
+from pytest_purestate._check.flow import keys, types
+from pytest_purestate._check.flow.facts import Lost
+from pytest_purestate._check.flow.frame import Product
+from pytest_purestate._check.flow.results import reaches
+from pytest_purestate._check.flow.values import (
+    NOTHING,
+    UNKNOWN,
+    Choice,
+    Const,
+    Root,
+    Succession,
+    Sym,
+    Tup,
+    Type,
+    Value,
+    leaves,
+    spelled,
+)
+
+if TYPE_CHECKING:
+    from pytest_purestate._check.flow.calls import Args
+    from pytest_purestate._check.flow.frame import Frame
+    from pytest_purestate._check.flow.interpret import Interpreter
+    from pytest_purestate._check.flow.state import State
+
+__all__ = ["collections", "find_lost", "guessed_update", "left_behind", "name", "note_result", "succeed"]
+
+_OPTIMIZER_STATE = re.compile(
+    r"(opt|optim|optimi[sz]er|tx|internal|inner)\w*_state|opt_?state|optimi[sz]er_state"
+)
+_APPLIES = re.compile(r"_*apply_?updates$", re.IGNORECASE)
+_MEASURES = ("array", "number", "static", "str", "none")
+_STEPS = ("params", "optimizer")
+
+
+# --- making one ----------------------------------------------------------------------------
+
+
+def succeed(
+    it: Interpreter,
+    signature: Signature,
+    receiver: Sym | None,
+    args: Args,
+    ref: int,
+    verb: str,
+    result: Value,
+) -> Value:
+    """The result of a call that makes a successor, marked as one."""
+    wanted = signature.succeeds[0]
+    given = (
+        (receiver, ref) if wanted == "self" and receiver is not None else args.named(signature.params, wanted)
+    )
+    if given is None:
+        return result
+    if signature.role == "collections":
+        return collections(it, given[0], args, ref, result)
+    if signature.returns[0] == "same":
+        result = it.fresh(types.typeof(it, result), ref, f"new:{verb}")
+    mark(result.items[-1] if isinstance(result, Tup) else result, given[0], signature.role, args)
+    return result
+
+
+def mark(made: Value, old: Value, role: str, args: Args | None = None) -> None:
+    """Note that ``made`` takes the place of ``old``; a copy with new parameters is what an optimizer step makes."""
+    if (
+        not isinstance(made, Sym)
+        or made.path
+        or made.root.kind != "local"
+        or not isinstance(old, Sym | Choice)
+    ):
+        return
+    if role == "fields" and args is not None:
+        given = (leaf for value, _ in args.kw.values() for leaf in leaves(value))
+        if any((known := succession_of(leaf)) is not None and known.role in _STEPS for leaf in given):
+            role = "params"
+    made.root.succeeds = Succession(old, role)
+
+
+def succession_of(value: Value) -> Succession | None:
+    return value.root.succeeds if isinstance(value, Sym) and not value.path else None
+
+
+def guessed_update(it: Interpreter, args: Args, ref: int, result: Value) -> Value:
+    """What ``x.update(grads, opt_state, ...)`` gives when nothing but its shape says that ``x`` is an optimizer."""
+    given = args.named(("updates", "state", "params"), "state")
+    if given is None or len(args.pos) + len(args.kw) < 2 or args.star:
+        return result
+    old = given[0]
+    named = old.options[0][0] if isinstance(old, Choice) else old
+    if not isinstance(named, Sym) or not _OPTIMIZER_STATE.search(keys.label_of(named)):
+        return result
+    made = it.fresh(UNKNOWN, ref, "update")
+    made.root.succeeds = Succession(old, "optimizer", sure=False)
+    return Tup((it.fresh(UNKNOWN, ref, "update"), made))
+
+
+def collections(it: Interpreter, old: Value, args: Args, ref: int, result: Value) -> Value:
+    """The result of ``apply``: with ``mutable``, a pair of the output and the collections as they are then."""
+    given = args.kw.get("mutable")
+    names = _collections(it, given[0]) if given is not None else None
+    if names is None:
+        return result
+    made = it.fresh(Type("state"), ref, "collections")
+    made.root.succeeds = Succession(old, "collections", names=names)
+    return Tup((result, made))
+
+
+def _collections(it: Interpreter, value: Value) -> tuple[str, ...] | None:
+    """The names of the collections that ``mutable`` lists, none where it does not say; None when there are none."""
+    if isinstance(value, Const):
+        return None if not value.value else (value.value,) if isinstance(value.value, str) else ()
+    items: Sequence[Value] = ()
+    if isinstance(value, Tup):
+        items = value.items
+    elif (
+        isinstance(value, Sym)
+        and types.typeof(it, value).kind in ("list", "set")
+        and value.root.kind == "local"
+    ):
+        items = [
+            held
+            for place, held in it.state.heap.items()
+            if place.root is value.root and place.path[-1][0] == "["
+        ]
+        if not items and value.root.size is None and it.state.heap.get(value.child(("#", 0))) == Const(0):
+            return None
+    names = [item.value for item in items if isinstance(item, Const) and isinstance(item.value, str)]
+    return tuple(names) if len(names) == len(items) else ()
+
+
+def note_result(it: Interpreter, ref: int, name: str, result: Value) -> None:
+    """Note what a call is to the values that flow into it: a step with them, or a measure of them."""
+    frame = it.frame
+    if _APPLIES.search(name):
+        frame.applied.add(ref)
+    if isinstance(result, Tup | Choice):
+        found = [known for leaf in leaves(result) if (known := succession_of(leaf)) is not None]
+    else:
+        known = succession_of(result)
+        found = [known] if known is not None else []
+        if types.typeof(it, result).kind in _MEASURES and result != NOTHING:
+            frame.measures.add(ref)
+    for known in found:
+        if known.role == "params":
+            frame.applied.add(ref)
+        elif known.role == "optimizer" and not any(other.role == "params" for other in found):
+            frame.measures.add(ref)  # another optimizer's: what it gives is its own
+
+
+# --- losing one ----------------------------------------------------------------------------
+
+
+def name(it: Interpreter, value: Value, target: ir.Name, node: object) -> None:
+    """Note that a successor got a name."""
+    frame = it.frame
+    if not isinstance(node, ir.Assign | ir.Annotated) or not isinstance(node.value, ir.Call):
+        return
+    seen = target.id in frame.declared or (frame.function is None and not target.id.startswith("_"))
+    for root in _successors(value):
+        frame.products.setdefault(root, Product(node.value.ref, target.ref, target.id, frame.passes))
+        if seen:  # others may look at it
+            frame.looked.add(root)
+
+
+def left_behind(it: Interpreter, value: Value, call: ir.Call, statement: int) -> None:
+    """Note the successors in a result of which no part, or only another part, is taken."""
+    for root in _successors(value):
+        it.frame.products.setdefault(root, Product(call.ref, statement, "", it.frame.passes))
+
+
+def _successors(value: Value) -> Iterator[Root]:
+    for leaf in leaves(value) if isinstance(value, Choice | Tup) else (value,):
+        if isinstance(leaf, Sym) and succession_of(leaf) is not None and leaf.root.kind == "local":
+            yield leaf.root
+
+
+def find_lost(it: Interpreter, frame: Frame) -> None:
+    """The successors that nobody looks at, with what became of the values whose place they were to take."""
+    frame.facts.steps = bool(frame.applied)
+    groups: dict[int, list[tuple[Root, Product]]] = {}
+    if frame.replays:
+        return
+    for root, product in frame.products.items():
+        groups.setdefault(product.ref, []).append((root, product))
+    used = {
+        product.call for root, product in frame.products.items() if root in frame.looked and _is_step(root)
+    }
+    for ref, group in groups.items():
+        if any(root in frame.looked for root, _ in group):
+            continue
+        root, product = group[0]
+        known = root.succeeds
+        if known is None or (frame.hurried and not product.name.startswith("_") and product.name):
+            continue
+        old = known.old.options[0][0] if isinstance(known.old, Choice) else known.old
+        if not isinstance(old, Sym):
+            continue
+        through = (
+            root.origin is None or root.origin.context is not it.context or root.origin.ref != product.call
+        )
+        kept, where = _kept(it, frame, old, [(root.succeeds, product.passes) for root, product in group])
+        applied = "goal" if through and product.call in used else ""
+        if not through and known.role == "optimizer":
+            body = frame.function.body if frame.function is not None else it.context.lowered.module.body
+            applied = reaches(body, product.call, frame.applied, frame.measures)
+        frame.facts.lost.setdefault(
+            ref,
+            Lost(
+                ref, product.call, product.name, known.role, old.root.name + spelled(old.path), kept, where, applied,
+                known.sure, through, known.names, root.origin, _differentiated(frame, old, it),
+            ),
+        )  # fmt: skip
+
+
+def _is_step(root: Root) -> bool:
+    return root.succeeds is not None and root.succeeds.role == "params"
+
+
+def _differentiated(frame: Frame, old: Sym, it: Interpreter) -> bool:
+    """Whether the variables of a model hold parameters that the function is given: those it is differentiated by."""
+    state = frame.state or frame.last
+    params = state.heap.get(old.child(("[", "params")))
+    place = params if isinstance(params, Sym) else old
+    return place.root.kind != "free"
+
+
+def _kept(
+    it: Interpreter,
+    frame: Frame,
+    old: Sym,
+    passes: Sequence[tuple[Succession | None, tuple[tuple[int, int], ...]]],
+) -> tuple[str, int]:
+    """How the old value lives on: returned, kept by self, met again by the loop, or by the caller; and where."""
+    for number, (value, state) in enumerate(frame.returns):
+        if _hands_back(it, frame, value, state, old):
+            return "returned", frame.exits[number] if number < len(frame.exits) else -1
+    first = passes[0]
+    for known, at in passes[1:]:
+        if first[0] is not None and known is not None and known.old == first[0].old and at != first[1]:
+            return "loop", -1
+    function = frame.function
+    if old.root.kind == "param":
+        own = function is not None and function.owner is not None and function.params[0].name == old.root.name
+        return ("self" if own and old.path else "caller"), -1
+    return ("captured" if old.root.kind == "free" else ""), -1
+
+
+def _hands_back(it: Interpreter, frame: Frame, value: Value, state: State, old: Sym) -> bool:
+    """Whether a result holds the old value, by itself or in a container, an instance or a copy made here."""
+    outer, frame.state = frame.state, state
+    held = state.held()
+    todo, met = [value], set()
+    found = False
+    while todo and not found:
+        for leaf in leaves(todo.pop()):
+            if leaf == old:
+                found = True
+            elif isinstance(leaf, Sym) and leaf not in met and leaf.root.kind == "local":
+                met.add(leaf)
+                todo.extend(item for place, item in held.get(leaf.root, ()) if place.path[:-1] == leaf.path)
+                base = leaf.root.base
+                if base is not None and base.root is old.root and old.path[: len(base.path)] == base.path:
+                    rest = old.path[len(base.path) :]
+                    place: Value = leaf
+                    for step in rest:
+                        place = it.step(place, step)
+                    found = found or (bool(rest) and place == old)
+            elif isinstance(leaf, Sym) and leaf.root is old.root and leaf.path == old.path[: len(leaf.path)]:
+                found = old not in state.heap and not any(
+                    Sym(old.root, old.path[:depth]) in state.heap
+                    for depth in range(len(leaf.path), len(old.path))
+                )
+    frame.state = outer
+    return found

@@ -1,0 +1,99 @@
+"""Reports a successor of a state that is computed and lost while the old state lives on.
+
+## Why is this bad?
+
+`state.apply_gradients`, `state.replace` and `optax.apply_updates` return the next state. A step that computes it and
+returns the old one does all the work of training and learns nothing; so does a loop that never takes up what its step
+returns.
+
+```python bad
+import jax
+from flax.training.train_state import TrainState
+
+def step(state: TrainState, loss_fn, batch):
+    loss, grads = jax.value_and_grad(loss_fn)(state.params, batch)
+    new_state = state.apply_gradients(grads=grads)  # error: [PS207]
+    return state, loss
+```
+
+```python bad
+import jax
+from flax.training.train_state import TrainState
+
+def step(state: TrainState, grads):
+    return state.apply_gradients(grads=grads), jax.numpy.mean(grads)
+
+def train(state: TrainState, batches):
+    for batch in batches:
+        _, loss = step(state, batch)  # error: [PS207]
+        print(loss)
+```
+
+Use instead:
+
+```python good
+import jax
+from flax.training.train_state import TrainState
+
+def step(state: TrainState, grads):
+    return state.apply_gradients(grads=grads), jax.numpy.mean(grads)
+
+def train(state: TrainState, batches):
+    for batch in batches:
+        state, loss = step(state, batch)
+        print(loss)
+    return state
+
+def accept(state: TrainState, grads, ok):
+    new_state = state.apply_gradients(grads=grads)
+    return jax.tree.map(lambda new, old: jax.numpy.where(ok, new, old), new_state, state)
+```
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pytest_purestate._check.flow.facts import FunctionFacts, Lost, ModuleFacts
+from pytest_purestate._check.model import Confidence, Finding, Rule, Severity
+from pytest_purestate._check.rules._lost import lives_on
+from pytest_purestate._check.rules._reuse import scope_of
+
+
+def _confidence(facts: FunctionFacts, lost: Lost) -> Confidence | None:
+    dropped = lost.name.startswith("_") or not lost.name
+    if lost.kept == "returned" and not dropped:
+        return Confidence.HIGH
+    if lost.kept == "loop" and lost.role == "params":
+        if not lost.name and any(effect.kind == "clock" for effect in facts.effects.values()):
+            return None  # it measures how long the step takes
+        return Confidence.MEDIUM
+    if lost.kept in ("self", "caller") and lost.role == "params" and not dropped and facts.returns_value:
+        return Confidence.MEDIUM
+    return None
+
+
+def check(module: ModuleFacts) -> Iterator[Finding]:
+    """One finding for each successor that nobody looks at while the old state lives on."""
+    for facts in module.functions:
+        for lost in facts.lost.values():
+            confidence = _confidence(facts, lost) if lost.role in ("params", "fields") else None
+            if confidence is None:
+                continue
+            what = f"`{lost.name}`" if lost.name else "the new state"
+            yield Finding(
+                code=RULE.code,
+                path=module.path,
+                message=f"{what}, the successor of `{lost.old}`, is never used: `{lost.old}` stays as it was",
+                primary=module.label(
+                    lost.ref,
+                    f"{what} is made here and lost" if lost.name else "what this call returns is lost",
+                ),
+                related=lives_on(module, facts, lost),
+                help=f"carry the new value on in place of `{lost.old}`",
+                confidence=confidence,
+                scope=scope_of(facts),
+            )
+
+
+RULE = Rule(code="PS207", name="lost-successor", since="0.1", severity=Severity.ERROR, check=check)
