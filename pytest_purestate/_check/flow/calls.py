@@ -284,8 +284,12 @@ def decorate(it: Interpreter, decorator: Value, value: Value, node: ir.Expr) -> 
         if role is not None:
             return Func(value.function, value.context, value.frame, value.captured, role)
     if not isinstance(decorator, _CALLABLE):
+        if isinstance(value, Func):
+            it.veiled.add(value.function)
         return value
     if isinstance(decorator, Ext) and not _followable(it, decorator):
+        if isinstance(value, Func):
+            it.veiled.add(value.function)
         return value
     result = call_value(it, decorator, [value], (), node.ref, "decorator")
     return result if isinstance(result, Wrapped) else value

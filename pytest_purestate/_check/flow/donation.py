@@ -65,6 +65,7 @@ def give_away(it: Interpreter, value: Value, donation: Donation) -> None:
             _collect(it, leaf, given)
     if not given:
         return
+    direct = set(leaves(value))
     husks = {
         place: Root("local", types.typeof(it, place), place.root.name, place.root.origin, gone=donation)
         for place in given
@@ -87,9 +88,9 @@ def give_away(it: Interpreter, value: Value, donation: Donation) -> None:
     for place, husk in husks.items():
         for step in given[place]:
             state.heap[Sym(husk, (step,))] = place.child(step)
-        if place.path:
+        if place.path and place in direct:  # what is held elsewhere may be held by the result as well
             state.heap[place] = Sym(husk)
-        elif place.root.kind != "local":
+        elif not place.path and place.root.kind != "local":
             frame.given.append((place, donation))
             if place.root.kind == "free" and place.root.name in frame.free:
                 state.env[place.root.name] = Sym(husk)

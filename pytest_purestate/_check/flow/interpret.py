@@ -90,6 +90,7 @@ class Interpreter:
         self.recursive: set[ir.Function] = set()
         self.types: dict[Sym, Type] = {}
         self.stars: list[str] = []
+        self.veiled: set[ir.Function] = set()  # functions under a decorator that is not known
         self.work = 0
 
     # --- driving ---------------------------------------------------------------------------

@@ -61,6 +61,7 @@ def _interpret(it: Interpreter, func: Func) -> Summary:
     parent = func.frame if func.frame is not None else it.module_frame
     frame = Frame(function, it.context, parent)
     it.frame = frame
+    frame.tracing = int(function in it.context.facts.traced or function in it.veiled)
     params = _bind_params(it, func, frame)
     it.block(function.body)
     if frame.state is not None:
