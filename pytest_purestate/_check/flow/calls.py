@@ -70,6 +70,7 @@ class Args:
     kw: dict[str, tuple[Value, int]] = field(default_factory=dict)
     star: bool = False
     literals: set[int] = field(default_factory=set)  # refs of arguments spelled as literals
+    names: dict[int, str] = field(default_factory=dict)  # refs of arguments spelled as a name or attribute
 
     def named(self, params: Sequence[str], name: str) -> tuple[Value, int] | None:
         if name in self.kw:
@@ -124,6 +125,8 @@ def _arguments(it: Interpreter, node: ir.Call, name: str) -> Args:
         value = it.eval(arg.value, moved)
         if isinstance(arg.value, ir.Const):
             args.literals.add(arg.value.ref)
+        elif isinstance(arg.value, ir.Name | ir.GetAttr):
+            args.names[arg.value.ref] = arg.value.id if isinstance(arg.value, ir.Name) else arg.value.name
         if arg.star == "*":
             if isinstance(value, Tup):
                 args.pos.extend((item, arg.value.ref) for item in value.items)
