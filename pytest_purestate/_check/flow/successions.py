@@ -247,13 +247,13 @@ def _called(olds: Sequence[Sym]) -> str:
 
 def _kept(it: Interpreter, frame: Frame, olds: Sequence[Sym], made: Sequence[_Made]) -> tuple[str, int]:
     """How the old value lives on: returned, kept by self, met again by the loop, or by the caller; and where."""
-    for number, (value, state) in enumerate(frame.returns):
-        if any(_hands_back(it, frame, value, state, old) for old in olds):
-            return "returned", frame.exits[number] if number < len(frame.exits) else -1
     (first, before), *others = made
     for known, passes in others:
         if first is not None and known is not None and known.old == first.old and passes != before:
             return "loop", -1
+    for number, (value, state) in enumerate(frame.returns):
+        if any(_hands_back(it, frame, value, state, old) for old in olds):
+            return "returned", frame.exits[number] if number < len(frame.exits) else -1
     function = frame.function
     for old in olds:
         if old.root.kind == "param":
