@@ -480,6 +480,7 @@ def _instantiate(it: Interpreter, value: ClassValue, args: Args, ref: int) -> Va
                 it.state.heap[sym.child((".", field_.name))] = field_.default
     if info.family[0] == "namedtuple":
         sym.root.size = len(fields)
+    successions.assemble(it, sym, tuple(info.fields()))
     after = info.find("__post_init__")
     if isinstance(after, Func):
         _call_function(it, after, Args([(sym, ref)]), ref)

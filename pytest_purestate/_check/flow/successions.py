@@ -39,7 +39,16 @@ if TYPE_CHECKING:
     from pytest_purestate._check.flow.interpret import Interpreter
     from pytest_purestate._check.flow.state import State
 
-__all__ = ["collections", "find_lost", "guessed_update", "left_behind", "name", "note_result", "succeed"]
+__all__ = [
+    "assemble",
+    "collections",
+    "find_lost",
+    "guessed_update",
+    "left_behind",
+    "name",
+    "note_result",
+    "succeed",
+]
 
 _OPTIMIZER_STATE = re.compile(
     r"(opt|optim|optimi[sz]er|tx|internal|inner)\w*_state|opt_?state|optimi[sz]er_state"
@@ -91,6 +100,17 @@ def mark(made: Value, old: Value, role: str, args: Args | None = None) -> None:
         if any((known := succession_of(leaf)) is not None and known.role in _STEPS for leaf in given):
             role = "params"
     made.root.succeeds = Succession(old, role)
+
+
+def assemble(it: Interpreter, made: Sym, fields: Sequence[str]) -> None:
+    """Note that an instance takes the place of the one from whose fields an optimizer step made its fields."""
+    for field in fields:
+        known = succession_of(it.state.heap.get(made.child((".", field)), NOTHING))
+        if known is None or known.role not in _STEPS or not isinstance(known.old, Sym):
+            continue
+        if known.old.path[-1:] == ((".", field),):
+            made.root.succeeds = Succession(Sym(known.old.root, known.old.path[:-1]), "params", known.sure)
+            return
 
 
 def succession_of(value: Value) -> Succession | None:
@@ -198,11 +218,11 @@ def find_lost(it: Interpreter, frame: Frame) -> None:
         return
     for root, product in frame.products.items():
         groups.setdefault(product.ref, []).append((root, product))
-    used = {
-        product.call for root, product in frame.products.items() if root in frame.looked and _is_step(root)
-    }
+    carried = [(root, product) for root, product in frame.products.items() if root in frame.looked]
+    used = {product.call for root, product in carried if _role(root) == "params"}
+    sites = {_site(root) for root, _ in carried}
     for ref, group in groups.items():
-        if any(root in frame.looked for root, _ in group):
+        if any(root in frame.looked for root, _ in group) or group[0][1].name in frame.crowded:
             continue
         root, product = group[0]
         known = root.succeeds
@@ -214,6 +234,8 @@ def find_lost(it: Interpreter, frame: Frame) -> None:
         through = (
             root.origin is None or root.origin.context is not it.context or root.origin.ref != product.call
         )
+        if through and _site(root) in sites:
+            continue  # one function run more than once, as sharpness-aware training does, of which one run counts
         kept, where = _kept(it, frame, olds, [(root.succeeds, product.passes) for root, product in group])
         applied = "goal" if through and product.call in used else ""
         if not through and known.role == "optimizer":
@@ -223,13 +245,17 @@ def find_lost(it: Interpreter, frame: Frame) -> None:
             ref,
             Lost(
                 ref, product.call, product.name, known.role, _called(olds), kept, where, applied,
-                known.sure, through, known.names, root.origin, _differentiated(frame, olds[0]),
+                known.sure, through, known.names, root.origin, _differentiated(frame, olds[0]), any(_role(other) == known.role for other, _ in carried),
             ),
         )  # fmt: skip
 
 
-def _is_step(root: Root) -> bool:
-    return root.succeeds is not None and root.succeeds.role == "params"
+def _role(root: Root) -> str:
+    return root.succeeds.role if root.succeeds is not None else ""
+
+
+def _site(root: Root) -> tuple[object, int] | None:
+    return (root.origin.context, root.origin.ref) if root.origin is not None else None
 
 
 def _differentiated(frame: Frame, old: Sym) -> bool:
