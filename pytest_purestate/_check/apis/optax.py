@@ -27,7 +27,7 @@ optax.{clip,clip_by_block_rms,clip_by_global_norm,adaptive_grad_clip,unitwise_cl
 optax.sgd(learning_rate, momentum): returns transform; stateless unless momentum
 optax.sign_sgd(learning_rate): returns transform; stateless
 optax.chain(transforms): returns transform; stateless unless transforms
-optax.with_extra_args_support(tx): returns same tx
+optax.with_extra_args_support(tx): returns transform; stateless unless tx
 optax.*(x): returns transform
 @stateless.init(params): returns state; pure; state params
 @stateless.update(updates, state, params): returns pair state state; pure; state state params

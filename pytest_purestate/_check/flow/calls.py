@@ -72,6 +72,7 @@ class Args:
     kw: dict[str, tuple[Value, int]] = field(default_factory=dict)
     star: bool = False
     literals: set[int] = field(default_factory=set)  # refs of arguments spelled as literals
+    names: dict[int, str] = field(default_factory=dict)  # refs of arguments spelled as a name or attribute
 
     def named(self, params: Sequence[str], name: str) -> tuple[Value, int] | None:
         if name in self.kw:
@@ -139,6 +140,8 @@ def _arguments(it: Interpreter, node: ir.Call, name: str, callee: Value) -> Args
                 donation.note_use(it, leaf, arg.value.ref)
         if isinstance(arg.value, ir.Const):
             args.literals.add(arg.value.ref)
+        elif isinstance(arg.value, ir.Name | ir.GetAttr):
+            args.names[arg.value.ref] = arg.value.id if isinstance(arg.value, ir.Name) else arg.value.name
         if arg.star == "*":
             if isinstance(value, Tup):
                 args.pos.extend((item, arg.value.ref) for item in value.items)
@@ -526,6 +529,7 @@ def _instantiate(it: Interpreter, value: ClassValue, args: Args, ref: int) -> Va
                 it.state.heap[sym.child((".", field_.name))] = field_.default
     if info.family[0] == "namedtuple":
         sym.root.size = len(fields)
+    successions.assemble(it, sym, tuple(info.fields()))
     after = info.find("__post_init__")
     if isinstance(after, Func):
         _call_function(it, after, Args([(sym, ref)]), ref)

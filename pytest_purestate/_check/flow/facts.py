@@ -215,6 +215,7 @@ class Lost:
     ``role`` is one of ``apis.signature.ROLES``. ``kept`` says how the ``old`` value lives on: returned (``where``), self,
     loop (the next pass meets it), caller, captured, or not at all. ``applied``: ``goal`` when what came with it went
     into a step, ``out`` when it went out of sight. ``through`` a function of the project, made at ``origin``.
+    ``given``: the parameters beside it are the function's own. ``others``: another one of the role is looked at.
     """
 
     ref: int
@@ -230,6 +231,7 @@ class Lost:
     names: tuple[str, ...]
     origin: Origin | None
     given: bool
+    others: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -70,6 +70,7 @@ class Frame:
         self.products: dict[Root, Product] = {}  # successors that were made
         self.applied: set[int] = set()  # calls that make a step with what flows into them
         self.measures: set[int] = set()  # calls that only tell something of it, or make something else
+        self.crowded: set[str] = set()  # names that were looked at and may hold more than is remembered
         self.hurried = False  # loops were run once that may run more often
         self.steps = 0
         self.mapped = False

@@ -183,7 +183,7 @@ class Interpreter:
             if value is not None or name in parent.function.bound:
                 if isinstance(value, _STATIC):
                     return value
-                keys.mark_read(parent, value)
+                keys.mark_read(parent, value, name)
                 if isinstance(value, Sym):
                     parent.moved.add(value.root)
                 type_ = types.typeof(self, value) if value is not None else UNKNOWN
@@ -658,7 +658,7 @@ class Interpreter:
     def e_name(self, node: ir.Name) -> Value:
         value = self.lookup(node.id)
         if isinstance(value, Sym | Choice | Tup | Part):
-            keys.mark_read(self.frame, value)
+            keys.mark_read(self.frame, value, node.id)
         return value
 
     def e_const(self, node: ir.Const) -> Value:

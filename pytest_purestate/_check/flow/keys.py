@@ -23,6 +23,7 @@ from pytest_purestate._check.flow.facts import (
     Swap,
 )
 from pytest_purestate._check.flow.results import Results, results_of
+from pytest_purestate._check.flow.state import MAX_OPTIONS
 from pytest_purestate._check.flow.values import (
     FOLD,
     UNKNOWN,
@@ -423,8 +424,10 @@ def _child(place: Sym) -> tuple[int, int] | None:
     return None
 
 
-def mark_read(frame: Frame, value: Value | None) -> None:
+def mark_read(frame: Frame, value: Value | None, name: str) -> None:
     """Note that a name holding this value was looked at."""
+    if isinstance(value, Choice) and len(value.options) >= MAX_OPTIONS:
+        frame.crowded.add(name)
     stack: list[Value | None] = [value]
     while stack:
         top = stack.pop()

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from pytest_purestate._check import ir
 from pytest_purestate._check.apis import Signature
-from pytest_purestate._check.flow import keys, types
+from pytest_purestate._check.flow import types
 from pytest_purestate._check.flow.facts import Lost
 from pytest_purestate._check.flow.frame import Product
 from pytest_purestate._check.flow.results import reaches
@@ -39,7 +39,16 @@ if TYPE_CHECKING:
     from pytest_purestate._check.flow.interpret import Interpreter
     from pytest_purestate._check.flow.state import State
 
-__all__ = ["collections", "find_lost", "guessed_update", "left_behind", "name", "note_result", "succeed"]
+__all__ = [
+    "assemble",
+    "collections",
+    "find_lost",
+    "guessed_update",
+    "left_behind",
+    "name",
+    "note_result",
+    "succeed",
+]
 
 _OPTIMIZER_STATE = re.compile(
     r"(opt|optim|optimi[sz]er|tx|internal|inner)\w*_state|opt_?state|optimi[sz]er_state"
@@ -47,6 +56,7 @@ _OPTIMIZER_STATE = re.compile(
 _APPLIES = re.compile(r"_*apply_?updates$", re.IGNORECASE)
 _MEASURES = ("array", "number", "static", "str", "none")
 _STEPS = ("params", "optimizer")
+_Made: TypeAlias = tuple[Succession | None, tuple[tuple[int, int], ...]]
 
 
 # --- making one ----------------------------------------------------------------------------
@@ -92,6 +102,17 @@ def mark(made: Value, old: Value, role: str, args: Args | None = None) -> None:
     made.root.succeeds = Succession(old, role)
 
 
+def assemble(it: Interpreter, made: Sym, fields: Sequence[str]) -> None:
+    """Note that an instance takes the place of the one from whose fields an optimizer step made its fields."""
+    for field in fields:
+        known = succession_of(it.state.heap.get(made.child((".", field)), NOTHING))
+        if known is None or known.role not in _STEPS or not isinstance(known.old, Sym):
+            continue
+        if known.old.path[-1:] == ((".", field),):
+            made.root.succeeds = Succession(Sym(known.old.root, known.old.path[:-1]), "params", known.sure)
+            return
+
+
 def succession_of(value: Value) -> Succession | None:
     return value.root.succeeds if isinstance(value, Sym) and not value.path else None
 
@@ -102,8 +123,7 @@ def guessed_update(it: Interpreter, args: Args, ref: int, result: Value) -> Valu
     if given is None or len(args.pos) + len(args.kw) < 2 or args.star:
         return result
     old = given[0]
-    named = old.options[0][0] if isinstance(old, Choice) else old
-    if not isinstance(named, Sym) or not _OPTIMIZER_STATE.search(keys.label_of(named)):
+    if not isinstance(old, Sym | Choice) or not _OPTIMIZER_STATE.search(args.names.get(given[1], "")):
         return result
     made = it.fresh(UNKNOWN, ref, "update")
     made.root.succeeds = Succession(old, "optimizer", sure=False)
@@ -198,23 +218,25 @@ def find_lost(it: Interpreter, frame: Frame) -> None:
         return
     for root, product in frame.products.items():
         groups.setdefault(product.ref, []).append((root, product))
-    used = {
-        product.call for root, product in frame.products.items() if root in frame.looked and _is_step(root)
-    }
+    carried = [(root, product) for root, product in frame.products.items() if root in frame.looked]
+    used = {product.call for root, product in carried if _role(root) == "params"}
+    sites = {_site(root) for root, _ in carried}
     for ref, group in groups.items():
-        if any(root in frame.looked for root, _ in group):
+        if any(root in frame.looked for root, _ in group) or group[0][1].name in frame.crowded:
             continue
         root, product = group[0]
         known = root.succeeds
         if known is None or (frame.hurried and not product.name.startswith("_") and product.name):
             continue
-        old = known.old.options[0][0] if isinstance(known.old, Choice) else known.old
-        if not isinstance(old, Sym):
+        olds = [old for old in leaves(known.old) if isinstance(old, Sym)]
+        if not olds:
             continue
         through = (
             root.origin is None or root.origin.context is not it.context or root.origin.ref != product.call
         )
-        kept, where = _kept(it, frame, old, [(root.succeeds, product.passes) for root, product in group])
+        if through and _site(root) in sites:
+            continue  # one function run more than once, as sharpness-aware training does, of which one run counts
+        kept, where = _kept(it, frame, olds, [(root.succeeds, product.passes) for root, product in group])
         applied = "goal" if through and product.call in used else ""
         if not through and known.role == "optimizer":
             body = frame.function.body if frame.function is not None else it.context.lowered.module.body
@@ -222,17 +244,21 @@ def find_lost(it: Interpreter, frame: Frame) -> None:
         frame.facts.lost.setdefault(
             ref,
             Lost(
-                ref, product.call, product.name, known.role, old.root.name + spelled(old.path), kept, where, applied,
-                known.sure, through, known.names, root.origin, _differentiated(frame, old, it),
+                ref, product.call, product.name, known.role, _called(olds), kept, where, applied,
+                known.sure, through, known.names, root.origin, _differentiated(frame, olds[0]), any(_role(other) == known.role for other, _ in carried),
             ),
         )  # fmt: skip
 
 
-def _is_step(root: Root) -> bool:
-    return root.succeeds is not None and root.succeeds.role == "params"
+def _role(root: Root) -> str:
+    return root.succeeds.role if root.succeeds is not None else ""
 
 
-def _differentiated(frame: Frame, old: Sym, it: Interpreter) -> bool:
+def _site(root: Root) -> tuple[object, int] | None:
+    return (root.origin.context, root.origin.ref) if root.origin is not None else None
+
+
+def _differentiated(frame: Frame, old: Sym) -> bool:
     """Whether the variables of a model hold parameters that the function is given: those it is differentiated by."""
     state = frame.state or frame.last
     params = state.heap.get(old.child(("[", "params")))
@@ -240,25 +266,30 @@ def _differentiated(frame: Frame, old: Sym, it: Interpreter) -> bool:
     return place.root.kind != "free"
 
 
-def _kept(
-    it: Interpreter,
-    frame: Frame,
-    old: Sym,
-    passes: Sequence[tuple[Succession | None, tuple[tuple[int, int], ...]]],
-) -> tuple[str, int]:
+def _called(olds: Sequence[Sym]) -> str:
+    names = [old.root.name + spelled(old.path) for old in olds if old.root.name]
+    return names[0] if names else "the old value"
+
+
+def _kept(it: Interpreter, frame: Frame, olds: Sequence[Sym], made: Sequence[_Made]) -> tuple[str, int]:
     """How the old value lives on: returned, kept by self, met again by the loop, or by the caller; and where."""
-    for number, (value, state) in enumerate(frame.returns):
-        if _hands_back(it, frame, value, state, old):
-            return "returned", frame.exits[number] if number < len(frame.exits) else -1
-    first = passes[0]
-    for known, at in passes[1:]:
-        if first[0] is not None and known is not None and known.old == first[0].old and at != first[1]:
+    (first, before), *others = made
+    for known, passes in others:
+        if first is not None and known is not None and known.old == first.old and passes != before:
             return "loop", -1
+    for number, (value, state) in enumerate(frame.returns):
+        if any(_hands_back(it, frame, value, state, old) for old in olds):
+            return "returned", frame.exits[number] if number < len(frame.exits) else -1
     function = frame.function
-    if old.root.kind == "param":
-        own = function is not None and function.owner is not None and function.params[0].name == old.root.name
-        return ("self" if own and old.path else "caller"), -1
-    return ("captured" if old.root.kind == "free" else ""), -1
+    for old in olds:
+        if old.root.kind == "param":
+            own = (
+                function is not None
+                and function.owner is not None
+                and function.params[0].name == old.root.name
+            )
+            return ("self" if own and old.path else "caller"), -1
+    return ("captured" if any(old.root.kind == "free" for old in olds) else ""), -1
 
 
 def _hands_back(it: Interpreter, frame: Frame, value: Value, state: State, old: Sym) -> bool:

@@ -65,7 +65,7 @@ _TRANSIENT = frozenset(
 def _confidence(lost: Lost) -> Confidence | None:
     if lost.names and _TRANSIENT.issuperset(lost.names):
         return None
-    return Confidence.HIGH if lost.names else Confidence.MEDIUM
+    return Confidence.HIGH if lost.names and not lost.others else Confidence.MEDIUM
 
 
 def _trains(module: ModuleFacts, facts: FunctionFacts, lost: Lost) -> bool:

@@ -103,7 +103,7 @@ def _confidence(module: ModuleFacts, facts: FunctionFacts, mutation: Mutation) -
     ):
         # A traced function edits its own copy of the containers: lost, unless it returns them.
         return Confidence.LOW if _is_returned(facts, mutation.place) else Confidence.HIGH
-    if root in facts.state_like:
+    if root in facts.state_like and not _is_self(facts, mutation):  # an object may fill what it holds
         return Confidence.MEDIUM
     if root.name in _STATE_NAMES:
         return Confidence.LOW
