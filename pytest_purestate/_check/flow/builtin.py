@@ -52,18 +52,19 @@ def _iterates(kind: str) -> Callable[[Interpreter, Args, int], Value]:
 
 def _sequence(it: Interpreter, args: Args, ref: int, kind: str) -> Value:
     """``list(x)``, ``tuple(x)``: a new container of the same elements."""
+    type_ = Type("list", name="" if kind == "list" else kind)
     if not args.pos:
-        sym = it.fresh(Type("list"), ref, kind)
+        sym = it.fresh(type_, ref, kind)
         it.state.heap[sym.child(("#", 0))] = Const(0)
         return sym
     value = args.pos[0][0]
     if isinstance(value, Tup | Part | Iter):
         return value
     if isinstance(value, Sym) and types.typeof(it, value).kind in ("list", "tuple"):
-        return it.fresh(Type("list"), ref, kind, value)
+        return it.fresh(type_, ref, kind, value)
     if isinstance(value, Sym) and types.typeof(it, value).kind == "keys":
         return value
-    return it.fresh(Type("list"), ref, kind)
+    return it.fresh(type_, ref, kind)
 
 
 def _dict(it: Interpreter, args: Args, ref: int) -> Value:

@@ -805,8 +805,8 @@ class Interpreter:
         return Func(node.function, self.context, frame)
 
     def e_comprehension(self, node: ir.Comprehension) -> Value:
-        verb = "generator" if node.kind == "generator" else "comprehension"
-        sym = self.fresh(Type("list" if node.kind == "generator" else node.kind), node.ref, verb)
+        type_ = Type("list", name="generator") if node.kind == "generator" else Type(node.kind)
+        sym = self.fresh(type_, node.ref, "comprehension")
         saved = dict(self.state.env)
         self._clauses(node, 0, sym, [0])
         if self.frame.state is not None:

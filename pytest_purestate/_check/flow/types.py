@@ -149,7 +149,7 @@ def unhashable(it: Interpreter, value: Value) -> tuple[str, int, Confidence] | N
     own = origin is not None
     made = origin.ref if origin is not None and origin.context is it.context else -1
     sure = Confidence.HIGH if own else Confidence.MEDIUM
-    if type_.kind in _DISPLAYS and type_.certain and (origin is None or origin.verb not in _HASHABLE):
+    if type_.kind in _DISPLAYS and type_.certain and type_.name not in _HASHABLE:
         return f"a {type_.kind}", made, sure
     if type_.kind == "array" and type_.certain and own:
         return "an array", made, sure
