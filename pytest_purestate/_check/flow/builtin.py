@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
@@ -49,10 +50,11 @@ def _iterates(kind: str) -> Callable[[Interpreter, Args, int], Value]:
     return handler
 
 
-def _sequence(it: Interpreter, args: Args, ref: int) -> Value:
+def _sequence(it: Interpreter, args: Args, ref: int, kind: str) -> Value:
     """``list(x)``, ``tuple(x)``: a new container of the same elements."""
+    type_ = Type("list", name="" if kind == "list" else kind)
     if not args.pos:
-        sym = it.fresh(Type("list"), ref, "list")
+        sym = it.fresh(type_, ref, kind)
         it.state.heap[sym.child(("#", 0))] = Const(0)
         return sym
     value = args.pos[0][0]
@@ -61,10 +63,10 @@ def _sequence(it: Interpreter, args: Args, ref: int) -> Value:
     if isinstance(value, Tup | Part | Iter):
         return value
     if isinstance(value, Sym) and types.typeof(it, value).kind in ("list", "tuple"):
-        return it.fresh(Type("list"), ref, "list", value)
+        return it.fresh(type_, ref, kind, value)
     if isinstance(value, Sym) and types.typeof(it, value).kind == "keys":
         return value
-    return it.fresh(Type("list"), ref, "list")
+    return it.fresh(type_, ref, kind)
 
 
 def _mapped(it: Interpreter, value: Iter, ref: int) -> Value:
@@ -243,8 +245,8 @@ HANDLERS: dict[str, Callable[[Interpreter, Args, int], Value]] = {
     "builtins.range": _iterates("range"),
     "builtins.reversed": _iterates("reversed"),
     "builtins.map": _iterates("map"),
-    "builtins.list": _sequence,
-    "builtins.tuple": _sequence,
+    "builtins.list": partial(_sequence, kind="list"),
+    "builtins.tuple": partial(_sequence, kind="tuple"),
     "builtins.dict": _dict,
     "builtins.next": _next,
     "builtins.iter": _iter,

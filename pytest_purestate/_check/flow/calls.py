@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -17,8 +17,16 @@ from pytest_purestate._check import ir
 from pytest_purestate._check.apis import OBJECTS, Signature, is_question
 from pytest_purestate._check.flow import builtin, donation, edits, keys, loops, successions, summarise, types
 from pytest_purestate._check.flow.classes import family_of
-from pytest_purestate._check.flow.facts import Dropped, Effect, Mutation, Rebuilt, SharedStream, Trace
-from pytest_purestate._check.flow.options import settled
+from pytest_purestate._check.flow.facts import (
+    Dropped,
+    Effect,
+    Mutation,
+    Rebuilt,
+    SharedStream,
+    Trace,
+    Unhashable,
+)
+from pytest_purestate._check.flow.options import STATIC_NUMBERS, fixed_parameters, picked, settled
 from pytest_purestate._check.flow.results import COMPARES
 from pytest_purestate._check.flow.state import merge, merge_values
 from pytest_purestate._check.flow.summary import Substitution, Summary
@@ -100,6 +108,7 @@ def call(it: Interpreter, node: ir.Call) -> Value:
     if isinstance(func, ir.GetAttr):
         base = it.eval(func.base, moved=False)
         name = func.name
+        it.note_attribute(base, name, func.ref)
         args = _arguments(it, node, name, Ext(f"{base.name}.{name}") if isinstance(base, Ext) else base)
         if frame.state is None:
             return NOTHING
@@ -539,18 +548,21 @@ def _instantiate(it: Interpreter, value: ClassValue, args: Args, ref: int) -> Va
 # --- transforms ----------------------------------------------------------------------------
 
 
-def mark_traced(it: Interpreter, value: Value, signature: Signature, ref: int) -> None:
+def mark_traced(
+    it: Interpreter, value: Value, signature: Signature, ref: int, options: Mapping[str, Value] | None = None
+) -> None:
     """Note that a function of this module is traced, through partial, bound methods and other transforms."""
+    fixed = fixed_parameters(value, options or {})
     while isinstance(value, Partial | Wrapped | Bound):
         value = (value.func or NOTHING) if isinstance(value, Bound) else value.func
     if isinstance(value, Choice):
         for option, _ in value.options:
-            mark_traced(it, option, signature, ref)
+            mark_traced(it, option, signature, ref, options)
         return
     if isinstance(value, ClassValue):
         value = value.info.find("__call__") or NOTHING
     if isinstance(value, Func) and value.context is it.context:
-        trace = Trace(signature.name, signature.mode, ref, it.context)
+        trace = Trace(signature.name, signature.mode, ref, it.context, it.frame.function, fixed)
         it.context.facts.traced.setdefault(value.function, trace)
 
 
@@ -570,6 +582,7 @@ def _call_wrapped(it: Interpreter, callee: Wrapped, args: Args, ref: int, verb: 
         own = replace(callee, func=NOTHING)
         keys.spend_kept(it, own, ref, ref, callee.api.rpartition(".")[2], "apply")
     options = dict(callee.options)
+    _note_unhashable(it, callee, args)
     if callee.mode != "nnx":  # whose modules are given their new buffers
         donation.donate(it, callee, args, ref, verb)
     traces = callee.mode not in ("memo", "handler")
@@ -595,6 +608,21 @@ def _call_wrapped(it: Interpreter, callee: Wrapped, args: Args, ref: int, verb: 
             if isinstance(leaf, Sym) and leaf.root.kind == "local":
                 leaf.root.memo = True
     return result
+
+
+def _note_unhashable(it: Interpreter, callee: Wrapped, args: Args) -> None:
+    """Note static arguments that cannot be looked up in the cache of compiled functions."""
+    if it.frame.glance:
+        return
+    for numbers in STATIC_NUMBERS:
+        for given in picked(callee, args, numbers, "static_argnames", by_keyword=True):
+            found = types.unhashable(it, given.value)
+            if found is not None:
+                what, made, sure = found
+                sure = sure if given.sure else min(sure, Confidence.MEDIUM)
+                it.frame.facts.unhashable.setdefault(
+                    given.ref, Unhashable(given.ref, callee.api, given.name, what, made, sure)
+                )
 
 
 def _call_mapped(
@@ -1137,7 +1165,7 @@ def _callbacks(it: Interpreter, signature: Signature, args: Args, ref: int, verb
         if signature.mode == "shape":
             mark_dry(it, functions)
         elif signature.mode not in ("memo", "handler"):
-            mark_traced(it, functions[0], signature, ref)
+            mark_traced(it, functions[0], signature, ref, dict(options))
         kept = tuple([(value, (it.context, at, it.frame.passes)) for value, at in held])
         return Wrapped(functions[0], signature.mode, signature.name, options, kept)
     traces = signature.mode not in ("tree", "call")

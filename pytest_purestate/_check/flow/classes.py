@@ -71,6 +71,26 @@ class ClassInfo:
         return out
 
     @property
+    def hashable(self) -> bool:
+        """Whether instances have a hash: a class that says when two are equal loses it, dataclasses among them."""
+        for info in self.lineage():
+            if "__hash__" in info.namespace:
+                return info.namespace["__hash__"] != Const(None)
+            for name, options in info.decorators:
+                known = decorator_family(name)
+                if known is not None:
+                    equal = options.get("eq") != Const(False)
+                    return info.family[1] or not equal or options.get("unsafe_hash") == Const(True)
+            if "__eq__" in info.namespace:
+                return False
+        return True
+
+    @property
+    def hashes_itself(self) -> bool:
+        """Whether the class says itself what the hash of an instance is."""
+        return any("__hash__" in info.namespace for info in self.lineage())
+
+    @property
     def family(self) -> tuple[str, bool]:
         """(family, frozen); ``("", False)`` for an ordinary class."""
         if self._family is None:

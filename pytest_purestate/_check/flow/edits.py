@@ -102,7 +102,9 @@ def mutate(
     made_here = base.root.kind == "local" and not base.path
     if base_node is not None and how != "setattr" and not made_here and _through_frozen(it, base_node):
         seen, evidence = "frozen", Confidence.HIGH
-    fact = Mutation(it.context, ref, target, base, type_, how, seen, op, value, None, evidence, static)
+    fact = Mutation(
+        it.context, ref, target, base, type_, how, seen, op, value, None, evidence, static, it.state.path
+    )
     key = (ref, how)
     known = it.frame.facts.mutations.get(key)
     if known is None or (not known.visible and seen) or known.evidence < evidence:

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
-from pytest_purestate._check.flow.values import Donation, Origin, Root, Sym, Type, Use
+from pytest_purestate._check.flow.values import Donation, Guards, Origin, Root, Sym, Type, Use
 from pytest_purestate._check.model import Confidence, Edit, Label, Span
 
 if TYPE_CHECKING:
+    from pytest_purestate._check.flow.classes import ClassInfo
     from pytest_purestate._check.flow.project import ModuleContext
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "Successor",
     "Swap",
     "Trace",
+    "Unhashable",
 ]
 
 
@@ -108,6 +110,7 @@ class Mutation:
     through: Mutation | None = None
     evidence: Confidence = Confidence.LOW
     static: bool = False
+    guards: Guards = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,6 +130,18 @@ class Donated:
 
     ref: int
     donation: Donation
+    confidence: Confidence
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Unhashable:
+    """A static argument without a hash: the argument, the parameter, what it is, and where it was made (or -1)."""
+
+    ref: int
+    api: str
+    param: str
+    what: str
+    made: int
     confidence: Confidence
 
 
@@ -236,12 +251,18 @@ class Lost:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trace:
-    """Why a function is traced: the transform, and where it was applied."""
+    """Why a function is traced: the transform, and where it was applied (``place``: in which function).
+
+    ``fixed`` are the parameters that are Python values while it is traced: static ones, and those that a bound
+    method or ``partial`` brings along.
+    """
 
     api: str
     mode: str
     ref: int
     context: ModuleContext
+    place: ir.Function | None = None
+    fixed: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True, eq=False)
@@ -256,6 +277,8 @@ class FunctionFacts:
     mutations: dict[tuple[int, str], Mutation] = field(default_factory=dict)
     effects: dict[int, Effect] = field(default_factory=dict)
     donated: dict[int, Donated] = field(default_factory=dict)
+    unhashable: dict[int, Unhashable] = field(default_factory=dict)
+    attributes: dict[tuple[Root, str], int] = field(default_factory=dict)  # read of objects, and where first
     successors: dict[int, Successor] = field(default_factory=dict)
     lost: dict[int, Lost] = field(default_factory=dict)
     steps: bool = False
@@ -310,6 +333,12 @@ class ModuleFacts:
 
     def edit(self, ref: int, replacement: str) -> Edit:
         return Edit(self.span(ref), replacement)
+
+    def class_info(self, cls: ir.Class) -> ClassInfo | None:
+        """What is known of a class of this module."""
+        interpreter = self.context.interpreter
+        value = interpreter.class_of(cls) if interpreter is not None else None
+        return value.info if value is not None else None
 
     def reuses(self, kind: str) -> Iterator[tuple[FunctionFacts, Reuse]]:
         """The reuses of one kind, but for local functions that only run for their shapes."""

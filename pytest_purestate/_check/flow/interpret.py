@@ -665,7 +665,14 @@ class Interpreter:
         return Const(node.value)
 
     def e_getattr(self, node: ir.GetAttr) -> Value:
-        return self.getattr(self.eval(node.base, moved=False), node.name, node.ref)
+        base = self.eval(node.base, moved=False)
+        self.note_attribute(base, node.name, node.ref)
+        return self.getattr(base, node.name, node.ref)
+
+    def note_attribute(self, base: Value, name: str, ref: int) -> None:
+        """Note that an attribute of an object from outside is read."""
+        if isinstance(base, Sym) and not base.path and base.root.kind != "local":
+            self.frame.facts.attributes.setdefault((base.root, name), ref)
 
     def getattr(self, base: Value, name: str, ref: int) -> Value:
         if isinstance(base, Ext):
@@ -820,7 +827,8 @@ class Interpreter:
         return Func(node.function, self.context, frame)
 
     def e_comprehension(self, node: ir.Comprehension) -> Value:
-        sym = self.fresh(Type("list" if node.kind == "generator" else node.kind), node.ref, "comprehension")
+        type_ = Type("list", name="generator") if node.kind == "generator" else Type(node.kind)
+        sym = self.fresh(type_, node.ref, "comprehension")
         saved = dict(self.state.env)
         self._clauses(node, 0, sym, [0])
         if self.frame.state is not None:

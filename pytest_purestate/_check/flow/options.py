@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_purestate._check.flow.values import (
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from pytest_purestate._check.flow.calls import Args
     from pytest_purestate._check.flow.interpret import Interpreter
 
-__all__ = ["Picked", "parameters", "picked", "settled"]
+__all__ = ["Picked", "fixed_parameters", "parameters", "picked", "settled"]
+
+
+STATIC_NUMBERS = ("static_argnums", "static_broadcasted_argnums")
 
 
 class Picked(NamedTuple):
@@ -64,6 +67,27 @@ def parameters(function: Value) -> tuple[str, ...] | None:
     return None
 
 
+def fixed_parameters(function: Value, options: Mapping[str, Value]) -> frozenset[str]:
+    """The parameters of the function inside that are no arguments of a call, or static ones."""
+    inside = function
+    while isinstance(inside, Partial | Wrapped | Bound):
+        inside = (inside.func or Const(None)) if isinstance(inside, Bound) else inside.func
+    every = parameters(inside) or ()
+    left = parameters(function) or ()
+    static = [
+        left[number] for number in _numbers(options, *STATIC_NUMBERS) if -len(left) <= number < len(left)
+    ]
+    names = [str(name) for name in _listed(options.get("static_argnames"), str)]
+    return frozenset((*(name for name in every if name not in left), *static, *names))
+
+
+def _numbers(options: Mapping[str, Value], *names: str) -> Iterator[int]:
+    for name in names:
+        for number in _listed(options.get(name), int):
+            assert isinstance(number, int)
+            yield number
+
+
 def _listed(value: Value | None, kind: type) -> dict[object, bool]:
     """The numbers or names that an option lists, each with whether it does so on every path."""
     if isinstance(value, Const) and isinstance(value.value, kind) and not isinstance(value.value, bool):
@@ -93,7 +117,7 @@ def picked(
             found = [
                 listed.get(position),
                 named.get(name) if name else None,
-                False if position - len(args.pos) in listed else None,  # JAX itself leaves these alone
+                listed.get(position - len(args.pos)),
             ]
             known = [sure for sure in found if sure is not None]
             if known:

@@ -27,8 +27,10 @@ from pytest_purestate._check.flow.values import (
     Tup,
     Type,
     Value,
+    contradicts,
     leaves,
 )
+from pytest_purestate._check.model import Confidence
 
 if TYPE_CHECKING:
     from pytest_purestate._check.flow.classes import ClassInfo
@@ -47,6 +49,7 @@ __all__ = [
     "part_type",
     "static_value",
     "typeof",
+    "unhashable",
 ]
 
 BUILTINS = frozenset(dir(builtins))
@@ -121,6 +124,40 @@ def is_static(
             ]
             return bool(held) and all(is_static(it, item, depth + 1, heap) for item in held)
     return False
+
+
+_DISPLAYS = ("list", "dict", "set")
+_HASHABLE = ("tuple", "generator")  # what is like a list for all else
+_BUFFERS = ("array", "zeros", "ones", "arange", "full")
+
+
+def unhashable(it: Interpreter, value: Value) -> tuple[str, int, Confidence] | None:
+    """What it is about a value that has no hash, where it was made (or -1), and how sure that is."""
+    if isinstance(value, Tup):
+        return next(filter(None, (unhashable(it, item) for item in value.items)), None)
+    if isinstance(value, Choice):
+        options = [option for option, guards in value.options if not contradicts(guards, it.state.path)]
+        found = [unhashable(it, option) for option in options]
+        first = next(filter(None, found), None)
+        if first is None or all(found):
+            return first
+        return first[0], first[1], min(first[2], Confidence.MEDIUM)
+    if not isinstance(value, Sym):
+        return None
+    type_ = typeof(it, value)
+    origin = value.root.origin if value.root.kind == "local" and not value.path else None
+    own = origin is not None
+    made = origin.ref if origin is not None and origin.context is it.context else -1
+    sure = Confidence.HIGH if own else Confidence.MEDIUM
+    if type_.kind in _DISPLAYS and type_.certain and type_.name not in _HASHABLE:
+        return f"a {type_.kind}", made, sure
+    if type_.kind == "array" and type_.certain and own:
+        return "an array", made, sure
+    if type_.kind == "numpy" and origin is not None and origin.verb in _BUFFERS:
+        return "a NumPy array", made, sure
+    if type_.kind == "instance" and type_.cls is not None and not type_.cls.hashable:
+        return f"an instance of `{type_.cls.name}`, which has no hash", made, sure
+    return None
 
 
 def element_type(it: Interpreter, type_: Type, step: Step) -> Type:

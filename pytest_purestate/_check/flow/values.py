@@ -77,7 +77,8 @@ class Type:
 
     Kinds: ``key``, ``keys``, ``array`` (JAX), ``numpy``, ``list``, ``dict``, ``set``, ``str``, ``number``,
     ``instance``, ``state`` (a pytree of parameters or optimizer state), ``stream`` (gives a new key
-    every time), and ``""`` for unknown. ``certain`` is False when only an annotation says so.
+    every time), and ``""`` for unknown. ``name`` is the class of a library, and tells tuples and generators, which
+    are like lists otherwise. ``certain`` is False when only an annotation says so.
     """
 
     kind: str = ""
