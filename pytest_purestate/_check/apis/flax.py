@@ -40,5 +40,7 @@ flax.nnx.Rngs(default): returns stream; consumes default keys as init
 flax.nnx.reseed(node): consumes keys as init; returns none
 flax.nnx.{fork_rngs,split_rngs}(node): returns opaque
 flax.nnx.{state,split,merge,clone,graphdef}(node): returns opaque
+flax.nnx.{Optimizer,ModelAndOptimizer}(model, tx): returns optimizer
+@optimizer.update(model, grads): mutates self; returns none
 flax.nnx.*(x): returns opaque
 """

@@ -52,7 +52,8 @@ __all__ = [
 KINDS = frozenset(
     "key keys array numpy list dict set str number state stream module transform dist none logger "
     "static transformed kernel initializer deep opaque bool entropy "
-    "transformed_with_state transformed_without_rng tfdist sampler step env constant stateless".split()
+    "transformed_with_state transformed_without_rng tfdist sampler step env constant stateless optimizer "
+    "ref".split()
 )
 """Result kinds; also ``same p`` (p itself), ``twin p`` (p in other buffers), ``copy p`` (a shallow copy), ``view p`` (p when it holds
 keys, else a new array), ``fold p q`` (the key that p and q make), ``key p`` (the key that the seed p makes),
@@ -60,7 +61,7 @@ keys, else a new array), ``fold p q`` (the key that p and q make), ``key p`` (th
 
 OBJECTS = frozenset(
     "module dist tfdist transform stateless stream transformed transformed_with_state transformed_without_rng "
-    "kernel sampler step env initializer constant".split()
+    "kernel sampler step env initializer constant optimizer ref".split()
 )
 """Result kinds that are objects of a library: they have methods of their own, and are never keys."""
 

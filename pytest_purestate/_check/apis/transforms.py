@@ -24,6 +24,7 @@ jax.experimental.pallas.pallas_call(kernel): wraps kernel as kernel
 jax.debug.{print,callback,breakpoint}(callback): returns none
 jax.{pure_callback,experimental.io_callback}(callback): returns array
 jax.experimental.host_callback.{call,id_tap}(callback): returns array
+jax.{new_ref,array_ref,mutable_array}(x): returns ref
 jax.effects_barrier(): returns none
 
 flax.nnx.{jit,pmap,shard_map}(f): wraps f as nnx

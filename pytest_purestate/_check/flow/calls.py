@@ -114,7 +114,7 @@ def call(it: Interpreter, node: ir.Call) -> Value:
             return NOTHING
         result = _call_method(it, base, name, args, node.ref, func)
         successions.note_result(it, node.ref, name, result)
-        return result
+        return it.made(result, base, *(value for value, _ in args.every()))
     callee = it.eval(func)
     name = func.id if isinstance(func, ir.Name) else ""
     args = _arguments(it, node, name, callee)
@@ -122,7 +122,7 @@ def call(it: Interpreter, node: ir.Call) -> Value:
         return NOTHING
     result = _call(it, callee, args, node.ref, name)
     successions.note_result(it, node.ref, name, result)
-    return result
+    return it.made(result, callee, *(value for value, _ in args.every()))
 
 
 def _only_looks(it: Interpreter, callee: Value, name: str) -> bool:
@@ -506,12 +506,19 @@ def _replay_edits(
                 mutation.value,
                 mutation,
                 evidence,
+                mutation.static,
+                frozenset(root for source in mutation.sources for root in _brought(it, swap, source)),
             )
     if func.context is not it.context:
         for effect in summary.effects:
             facts.effects.setdefault(
                 ref, Effect(effect.context, ref, effect.kind, f"{summary.function.name}:{effect.what}")
             )
+
+
+def _brought(it: Interpreter, swap: Substitution, source: Root) -> frozenset[Root]:
+    """What an object that a callee stores something of is made of here."""
+    return frozenset((source,)) if source.kind == "local" else types.sources(it, swap.value(Sym(source)))
 
 
 def _instantiate(it: Interpreter, value: ClassValue, args: Args, ref: int) -> Value:
@@ -957,7 +964,10 @@ def _mutator(
     """``append``, ``update``, ... on a container: what goes in is moved, not spent."""
     # ``metrics.update(...)`` on an unknown object may be anything; only containers are edited by it.
     static = bool(args.every()) and all(types.is_static(it, value) for value, _ in args.every())
-    edits.mutate(it, base, node.base if node is not None else None, ref, base_ref, name, static=static)
+    stored = Tup(tuple([value for value, _ in args.every()]))
+    edits.mutate(
+        it, base, node.base if node is not None else None, ref, base_ref, name, static=static, stored=stored
+    )
     heap = it.state.heap
     if name == "append" and args.pos:
         size = edits.list_length(it, base)

@@ -36,6 +36,7 @@ class ClassInfo:
     decorators: tuple[tuple[str, dict[str, Value]], ...] = ()
     namespace: dict[str, Value] = field(default_factory=dict)
     own_fields: dict[str, Field] = field(default_factory=dict)
+    attributes: dict[str, Type] = field(default_factory=dict)  # objects that the constructor keeps
     _family: tuple[str, bool] | None = None
 
     @property
@@ -69,6 +70,10 @@ class ClassInfo:
         for info in reversed(self.lineage()):
             out.update(info.own_fields)
         return out
+
+    def attribute(self, name: str) -> Type | None:
+        """What a constructor, of the class or of a base, keeps under a name."""
+        return next((info.attributes[name] for info in self.lineage() if name in info.attributes), None)
 
     @property
     def hashable(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
+from pytest_purestate._check.apis import OBJECTS
 from pytest_purestate._check.flow import types
 from pytest_purestate._check.flow.classes import family_of, is_frozen
 from pytest_purestate._check.flow.facts import Mutation
@@ -89,11 +90,12 @@ def mutate(
     op: str = "",
     value: int = -1,
     static: bool = False,
+    stored: Value | None = None,
 ) -> None:
     """Record an edit of the object ``base``."""
     if isinstance(base, Choice):
         for option, _ in base.options:
-            mutate(it, option, base_node, ref, target, how, op=op, value=value, static=static)
+            mutate(it, option, base_node, ref, target, how, op=op, value=value, static=static, stored=stored)
         return
     if not isinstance(base, Sym):
         return
@@ -103,7 +105,20 @@ def mutate(
     if base_node is not None and how != "setattr" and not made_here and _through_frozen(it, base_node):
         seen, evidence = "frozen", Confidence.HIGH
     fact = Mutation(
-        it.context, ref, target, base, type_, how, seen, op, value, None, evidence, static, it.state.path
+        it.context,
+        ref,
+        target,
+        base,
+        type_,
+        how,
+        seen,
+        op,
+        value,
+        None,
+        evidence,
+        static,
+        types.sources(it, stored) if seen and stored is not None and not static else frozenset(),
+        it.state.path,
     )
     key = (ref, how)
     known = it.frame.facts.mutations.get(key)
@@ -121,6 +136,7 @@ def store_attribute(it: Interpreter, base: Value, target: ir.GetAttr, value: Val
         it.state.heap[place] = value
         if isinstance(value, Sym):
             it.frame.moved.add(value.root)
+        _note_kept(it, base, target.name, value)
         value_ref = getattr(getattr(node, "value", None), "ref", -1)
         op = node.op if isinstance(node, ir.AugAssign) else ""
         statement = getattr(node, "ref", target.ref)
@@ -134,10 +150,22 @@ def store_attribute(it: Interpreter, base: Value, target: ir.GetAttr, value: Val
             op=op,
             value=value_ref,
             static=types.is_static(it, value),
+            stored=value,
         )
     elif isinstance(base, Choice):
         for option, _ in base.options:
             store_attribute(it, option, target, value, node)
+
+
+def _note_kept(it: Interpreter, base: Sym, name: str, value: Value) -> None:
+    """Note what object of a library a constructor keeps."""
+    function = it.frame.function
+    if function is None or function.owner is None or function.name not in ("__init__", "__post_init__"):
+        return
+    cls = base.root.type.cls
+    type_ = types.typeof(it, value)
+    if base.root.owner is function and not base.path and cls is not None and type_.kind in OBJECTS:
+        cls.attributes.setdefault(name, type_)
 
 
 def store_item(
@@ -162,6 +190,7 @@ def store_item(
             op=op,
             value=value_ref,
             static=types.is_static(it, value),
+            stored=value,
         )
     elif isinstance(base, Choice):
         mutate(
@@ -174,6 +203,7 @@ def store_item(
             op=op,
             value=value_ref,
             static=types.is_static(it, value),
+            stored=value,
         )
 
 

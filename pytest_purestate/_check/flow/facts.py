@@ -95,7 +95,8 @@ class Mutation:
 
     ``visible``: the caller, a captured scope or a frozen object sees it. ``through`` is the inner
     mutation when a called function does it. ``static``: what is stored is a
-    Python value at trace time.
+    Python value at trace time. ``sources`` are the objects that the stored value was made of: parameters,
+    captured variables, and arrays and keys made here.
     """
 
     context: ModuleContext
@@ -110,18 +111,23 @@ class Mutation:
     through: Mutation | None = None
     evidence: Confidence = Confidence.LOW
     static: bool = False
+    sources: frozenset[Root] = frozenset()
     guards: Guards = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Effect:
-    """Something a function does to the world outside. ``kind``: print, log, io, global, ..."""
+    """Something a function does to the world outside. ``kind``: print, log, io, global, ...
+
+    ``sources`` are the objects that what is stored was made of; see `Mutation`.
+    """
 
     context: ModuleContext
     ref: int
     kind: str
     what: str
     statement: int = -1
+    sources: frozenset[Root] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

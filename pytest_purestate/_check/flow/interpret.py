@@ -73,6 +73,7 @@ if TYPE_CHECKING:
 __all__ = ["Frame", "Interpreter"]
 
 
+_HOLDERS = (Sym, Part, Tup, Choice, Linear)
 _STATIC = (Func, ClassValue, Ext, Wrapped, Partial, Bound)
 
 
@@ -221,7 +222,8 @@ class Interpreter:
                 if isinstance(place, Sym):
                     frame.free[name] = place
                 kind = "nonlocal" if nonlocal_ else "global"
-                effect = Effect(self.context, ref, kind, name, frame.statement)
+                sources = types.sources(self, value)
+                effect = Effect(self.context, ref, kind, name, frame.statement, sources)
                 frame.facts.effects.setdefault(ref, effect)
         self.state.env[name] = value
 
@@ -381,11 +383,13 @@ class Interpreter:
         if isinstance(target, ir.Name):
             old = self.lookup(target.id)
             edits.augment_name(self, old, target, value, node)
-            self.assign_name(target.id, self.binary(node.op, old, value, node.ref), target.ref)
+            result = self.made(self.binary(node.op, old, value, node.ref), old, value)
+            self.assign_name(target.id, result, target.ref)
         elif isinstance(target, ir.GetAttr):
             base = self.eval(target.base, moved=False)
             old = self.getattr(base, target.name, target.ref)
-            edits.store_attribute(self, base, target, self.binary(node.op, old, value, node.ref), node)
+            result = self.made(self.binary(node.op, old, value, node.ref), old, value)
+            edits.store_attribute(self, base, target, result, node)
         elif isinstance(target, ir.GetItem):
             base = self.eval(target.base, moved=False)
             edits.store_item(self, base, self.index(target.index), target, value, node)
@@ -904,7 +908,19 @@ class Interpreter:
         return merge_values(results) or NOTHING
 
     def e_binary(self, node: ir.Binary) -> Value:
-        return self.binary(node.op, self.eval(node.left), self.eval(node.right), node.ref)
+        left, right = self.eval(node.left), self.eval(node.right)
+        return self.made(self.binary(node.op, left, right, node.ref), left, right)
+
+    def made(self, result: Value, *parts: Value) -> Value:
+        """A new value, with a note of what it was made of."""
+        if (
+            isinstance(result, Sym)
+            and not result.path
+            and result.root.kind == "local"
+            and not result.root.made_of
+        ):
+            result.root.made_of = tuple([part for part in parts if isinstance(part, _HOLDERS)])
+        return result
 
     def binary(self, op: str, left: Value, right: Value, ref: int) -> Value:
         if isinstance(left, Const) and isinstance(right, Const):
@@ -949,8 +965,8 @@ class Interpreter:
         if isinstance(value, Const) and node.op == "-" and isinstance(value.value, int | float):
             return Const(-value.value)
         if node.op in ("-", "+", "~") and types.typeof(self, value).kind == "array":
-            return self.fresh(types.typeof(self, value), node.ref, "arithmetic")
-        return self.fresh(UNKNOWN, node.ref)
+            return self.made(self.fresh(types.typeof(self, value), node.ref, "arithmetic"), value)
+        return self.made(self.fresh(UNKNOWN, node.ref), value)
 
     def e_compare(self, node: ir.Compare) -> Value:
         frame = self.frame

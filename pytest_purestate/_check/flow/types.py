@@ -47,6 +47,7 @@ __all__ = [
     "field_step",
     "is_static",
     "part_type",
+    "sources",
     "static_value",
     "typeof",
     "unhashable",
@@ -126,6 +127,8 @@ def is_static(
     return False
 
 
+_NEVER_TRACED = OBJECTS.union(("static", "str", "logger", "none", "entropy", "number"))
+_MANY = 500
 _DISPLAYS = ("list", "dict", "set")
 _HASHABLE = ("tuple", "generator")  # what is like a list for all else
 _BUFFERS = ("array", "zeros", "ones", "arange", "full")
@@ -160,6 +163,37 @@ def unhashable(it: Interpreter, value: Value) -> tuple[str, int, Confidence] | N
     return None
 
 
+def sources(it: Interpreter, value: Value) -> frozenset[Root]:
+    """What a value is made of, as far as it is no Python value at trace time.
+
+    Parameters, captured variables, and the arrays and keys that were made on the way.
+    """
+    out: set[Root] = set()
+    seen: set[Root] = set()
+    todo: list[Value] = [value]
+    held = it.state.held()
+    while todo and len(seen) < _MANY:
+        top = todo.pop()
+        if isinstance(top, Part | Linear):
+            todo.append(top.base)
+        elif isinstance(top, Tup | Choice):
+            todo.extend(leaves(top))
+        elif isinstance(top, Sym):
+            kind = typeof(it, top).kind
+            if kind in _NEVER_TRACED:
+                continue
+            root = top.root
+            if root.kind != "local" or kind in ("array", "key", "keys"):
+                out.add(root)
+            elif root not in seen:
+                seen.add(root)
+                todo.extend(root.made_of)
+                todo.extend(item for _, item in held.get(root, ()))
+                if root.base is not None:
+                    todo.append(root.base)
+    return frozenset(out)
+
+
 def element_type(it: Interpreter, type_: Type, step: Step) -> Type:
     """The type of an attribute or element of a value of this type."""
     kind, name = step
@@ -178,6 +212,9 @@ def element_type(it: Interpreter, type_: Type, step: Step) -> Type:
             field = type_.cls.fields().get(str(name))
             if field is not None:
                 return field.type
+            kept = type_.cls.attribute(str(name))
+            if kept is not None:
+                return kept
         if type_.kind == "array" and name == "at":
             return Type("at", certain=type_.certain)
         if name == "tx" and (type_.kind == "state" or family_of(type_) == "struct"):

@@ -46,6 +46,7 @@ from collections.abc import Iterator
 from pytest_purestate._check import ir
 from pytest_purestate._check.flow.facts import Effect, FunctionFacts, ModuleFacts, Mutation, Trace
 from pytest_purestate._check.model import Confidence, Finding, Rule, Severity
+from pytest_purestate._check.rules._leaks import leaks, owner_is_traced
 from pytest_purestate._check.rules._reuse import scope_of, trace_label
 
 _TEXT = {
@@ -135,27 +136,18 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
     """One finding for each effect in a traced function or in a function of this module that it calls."""
     entries = list(module.traced_functions())
     traced: set[object] = {facts.function for facts, _ in entries}
+    leaked = {leak.stored for leak in leaks(module)}  # which are worse than effects
     for facts, trace in entries:
         for effect in facts.effects.values():
-            if effect.kind == "nonlocal" and _owner_is_traced(facts, effect, traced):
+            if effect in leaked or (effect.kind == "nonlocal" and owner_is_traced(facts, effect, traced)):
                 continue
             finding = _of_effect(module, facts, trace, effect)
             if finding is not None:
                 yield finding
         for mutation in facts.mutations.values():
-            finding = _of_edit(module, facts, trace, mutation, traced)
+            finding = _of_edit(module, facts, trace, mutation, traced) if mutation not in leaked else None
             if finding is not None:
                 yield finding
-
-
-def _owner_is_traced(facts: FunctionFacts, effect: Effect, traced: set[object]) -> bool:
-    """Whether the variable belongs to a function that is traced as well: then nothing leaves the trace."""
-    function = facts.function.parent if facts.function is not None else None
-    while function is not None:
-        if effect.what in function.bound:
-            return function in traced
-        function = function.parent
-    return False
 
 
 RULE = Rule(code="PS301", name="side-effect-in-trace", since="0.1", severity=Severity.ERROR, check=check)

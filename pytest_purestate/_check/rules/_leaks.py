@@ -1,0 +1,137 @@
+"""What a traced function stores where it outlives the trace: PS302 reports it, and PS301 leaves it alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from pytest_purestate._check import ir
+from pytest_purestate._check.flow.classes import family_of
+from pytest_purestate._check.flow.facts import Effect, FunctionFacts, ModuleFacts, Mutation, Trace
+from pytest_purestate._check.flow.values import Root, spelled
+from pytest_purestate._check.model import Confidence
+
+__all__ = ["Leak", "leaks", "owner_is_traced"]
+
+_OTHERS = frozenset(("linen", "equinox", "struct", "namedtuple", "haiku"))
+"""Frozen ones, which PS203 and PS210 report, and haiku's, which are made anew in every trace."""
+_STORES = frozenset(("setattr", "setitem", "setdefault"))
+
+
+class Leak(NamedTuple):
+    """``where``: the object and the place below it, as they are written; ``kind``: global, nonlocal, captured, self."""
+
+    facts: FunctionFacts
+    trace: Trace
+    stored: Mutation | Effect
+    ref: int
+    where: str
+    kind: str
+    confidence: Confidence
+
+
+def leaks(module: ModuleFacts) -> Iterator[Leak]:
+    """Every traced value that is stored on an object from outside the trace, once."""
+    entries = [
+        (facts, trace) for facts, trace in module.traced_functions() if trace.mode not in ("kernel", "nnx")
+    ]
+    traced: set[object] = {facts.function for facts, _ in module.traced_functions()}
+    done: set[int] = set()
+    for facts, trace in entries:
+        direct = module.traced.get(facts.function) if facts.function is not None else None
+        for effect in facts.effects.values():
+            if effect.kind in ("global", "nonlocal") and not (
+                effect.kind == "nonlocal" and owner_is_traced(facts, effect, traced)
+            ):
+                sure = _sure(module, facts, direct, effect.sources)
+                if sure is not None:
+                    yield Leak(
+                        facts,
+                        trace,
+                        effect,
+                        max(effect.statement, effect.ref),
+                        effect.what,
+                        effect.kind,
+                        sure,
+                    )
+        for mutation in facts.mutations.values():
+            kind = _outlives(facts, direct, mutation, traced)
+            sure = _sure(module, facts, direct, mutation.sources)
+            if not kind or mutation.static or sure is None:
+                continue
+            at = mutation
+            while at.through is not None and at.through.context is module.context:
+                at = at.through
+            if at.ref not in done:
+                done.add(at.ref)
+                name = mutation.place.root.name + spelled(mutation.place.path)
+                yield Leak(facts, trace, mutation, at.ref, name, kind, sure)
+
+
+def _sure(
+    module: ModuleFacts, facts: FunctionFacts, direct: Trace | None, sources: frozenset[Root]
+) -> Confidence | None:
+    """How sure it is that a value made of these is a tracer; None when nothing says so."""
+    best: Confidence | None = None
+    for root in sources:
+        found: Confidence | None = None
+        if root.kind == "local":
+            found = Confidence.HIGH  # arrays made while tracing are tracers
+        elif root.kind == "param" and isinstance(root.owner, ir.Function):
+            trace = module.traced.get(root.owner)
+            if trace is not None and root.name not in trace.fixed:
+                found = Confidence.HIGH
+            elif direct is None and root.owner is facts.function and not _is_own(root):
+                found = Confidence.MEDIUM
+        elif root.kind == "free" and isinstance(root.owner, ir.Function):
+            trace = module.traced.get(root.owner)
+            if trace is not None and root.name not in trace.fixed:
+                found = Confidence.HIGH
+        if found is not None and (best is None or found > best):
+            best = found
+    return min(best, Confidence.LOW) if best is not None and module.is_test else best
+
+
+def _is_own(root: Root) -> bool:
+    """Whether a parameter is the object that a method is called on."""
+    function = root.owner
+    return (
+        isinstance(function, ir.Function)
+        and function.owner is not None
+        and bool(function.params)
+        and function.params[0].name == root.name
+    )
+
+
+def _outlives(facts: FunctionFacts, direct: Trace | None, mutation: Mutation, traced: set[object]) -> str:
+    """Whose an edited object is when it outlives the trace: captured, or self; else an empty string."""
+    root = mutation.place.root
+    kind = mutation.type.kind
+    if mutation.how == "update" and kind == "optimizer":
+        pass
+    elif mutation.how not in _STORES or (
+        mutation.how == "setitem" and kind in ("instance", "array", "at", "ref", "stream")
+    ):
+        return ""
+    if mutation.how == "setattr" and family_of(mutation.type) in _OTHERS:
+        return ""
+    if root.kind == "free":
+        return "" if root.owner in traced else "captured"
+    if (
+        root.kind == "param"
+        and direct is not None
+        and root.owner is facts.function
+        and root.name in direct.fixed
+    ):
+        return "self" if _is_own(root) else "captured"
+    return ""
+
+
+def owner_is_traced(facts: FunctionFacts, effect: Effect, traced: set[object]) -> bool:
+    """Whether the variable belongs to a function that is traced as well: then nothing leaves the trace."""
+    function = facts.function.parent if facts.function is not None else None
+    while function is not None:
+        if effect.what in function.bound:
+            return function in traced
+        function = function.parent
+    return False
