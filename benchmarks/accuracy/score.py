@@ -93,7 +93,9 @@ def report(found: list[Found], verdicts: dict[str, Verdict], lines: int) -> bool
     twice = [verdict for verdict in judged.values() if verdict.second]
     same = sum(verdict.second == verdict.verdict for verdict in twice)
     real = sum((verdict.second == "false") == (verdict.verdict == "false") for verdict in twice)
-    print(f"read twice: {len(twice)}, of these {same} judged alike, {real} alike on whether the alarm is false")
+    print(
+        f"read twice: {len(twice)}, of these {same} judged alike, {real} alike on whether the alarm is false"
+    )
     return not new and not total["false"]
 
 

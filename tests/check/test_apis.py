@@ -14,7 +14,7 @@ from pytest_purestate._check.apis import Signature, canonical, exact, find
 from pytest_purestate._check.apis.signature import SignatureError, parse_clauses, parse_line
 
 SIGNATURES = list(apis.lines())
-CLAUSES = "consumes effect keeps mutates pure reads returns runs splits state wraps".split()
+CLAUSES = "aliases consumes effect keeps mutates ordered pure reads returns runs splits state wraps".split()
 
 
 def functions_of(module: ModuleType) -> list[str]:

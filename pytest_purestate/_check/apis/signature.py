@@ -23,6 +23,8 @@ Parameters after a ``*`` are given by keyword only. Clauses:
 ``effect e``            does something to the world outside (print, log, io, ...)
 ``state p q``           these arguments are state pytrees
 ``mutates p q``         edits these in place (``self`` for the receiver)
+``aliases p``           what it returns may share the memory of this buffer (not with a ``dtype`` or ``copy``)
+``ordered p q``         the order of the elements of these arguments shows in the result
 =====================  ==================================================================
 """
 
@@ -48,9 +50,11 @@ __all__ = [
 KINDS = frozenset(
     "key keys array numpy list dict set str number state stream module transform dist none logger "
     "static transformed kernel initializer deep opaque bool entropy "
-    "transformed_with_state transformed_without_rng tfdist sampler step env constant".split()
+    "transformed_with_state transformed_without_rng tfdist sampler step env constant raises path "
+    "unordered".split()
 )
-"""Result kinds; also ``same p`` (p itself), ``copy p`` (a shallow copy), ``view p`` (p when it holds
+"""Result kinds (``raises``: a context manager that awaits the exceptions given, ``unordered``: a list in an order
+of its own in every run, ``path``: a file's); also ``same p`` (p itself), ``copy p`` (a shallow copy), ``view p`` (p when it holds
 keys, else a new array), ``fold p q`` (the key that p and q make), ``key p`` (the key that the seed p makes),
 ``pair a b`` (a tuple)."""
 
@@ -63,7 +67,7 @@ OBJECTS = frozenset(
 _OF_PARAMS = {"same": 1, "copy": 1, "view": 1, "fold": 2, "key": 1}
 """Result kinds that name parameters, and how many; ``key`` may go without."""
 
-CLAUSES = "consumes splits reads returns wraps keeps runs pure effect state mutates".split()
+CLAUSES = "consumes splits reads returns wraps keeps runs pure effect state mutates aliases ordered".split()
 _USES = frozenset("draw init apply".split())
 _MODES = frozenset(
     "jit vmap grad scan fori while map cond inline shape kernel nnx memo tree call handler".split()
@@ -103,6 +107,8 @@ class Signature:
     effect: str = ""
     states: tuple[str, ...] = ()
     mutates: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    ordered: tuple[str, ...] = ()
 
 
 def _expand(names: str) -> Iterator[str]:
@@ -175,6 +181,10 @@ def _clause(signature: Signature, clause: str) -> Signature:
         return replace(signature, states=names)
     if verb == "mutates":
         return replace(signature, mutates=names)
+    if verb == "aliases":
+        return replace(signature, aliases=names)
+    if verb == "ordered":
+        return replace(signature, ordered=names)
     mode = _one_of(mode or "call", _MODES, "transform")
     return replace(signature, callbacks=names, mode=mode, wraps=verb == "wraps")
 
@@ -195,6 +205,7 @@ def parse_clauses(params: Iterable[str] | None, text: str) -> Signature:
     named = (
         *(*signature.consumes, *signature.reads, *signature.states, *signature.mutates),
         *(*signature.callbacks, *signature.keeps, *result),
+        *(*signature.aliases, *signature.ordered),
     )
     known = _ANYTHING.union(listed) - {"*"}
     for name in named:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
-from pytest_purestate._check.flow import keys, types
+from pytest_purestate._check.flow import keys, order, types
 from pytest_purestate._check.flow.classes import ClassInfo, Field
 from pytest_purestate._check.flow.values import (
     NOTHING,
@@ -62,7 +62,16 @@ def _sequence(it: Interpreter, args: Args, ref: int) -> Value:
         return it.fresh(Type("list"), ref, "list", value)
     if isinstance(value, Sym) and types.typeof(it, value).kind == "keys":
         return value
-    return it.fresh(Type("list"), ref, "list")
+    return order.fresh_list(it, ref, "list", order.source_of(it, value, args.pos[0][1]))
+
+
+def _set(it: Interpreter, args: Args, ref: int) -> Value:
+    value = args.pos[0][0] if args.pos else NOTHING
+    if isinstance(value, Iter) and value.kind == "range":
+        return it.fresh(order.set_type(it, [Const(0)]), ref, "set")
+    if isinstance(value, Sym) and types.typeof(it, value).kind == "set":
+        return it.fresh(types.typeof(it, value), ref, "set")
+    return it.fresh(order.set_type(it, _items(it, value)), ref, "set")
 
 
 def _dict(it: Interpreter, args: Args, ref: int) -> Value:
@@ -179,7 +188,8 @@ def _field(it: Interpreter, args: Args, ref: int) -> Value:
         elif name == "default_factory":
             from pytest_purestate._check.flow.calls import call_value
 
-            it.state.heap[sym.child((".", "default"))] = call_value(it, value, (), (), ref, "default_factory")
+            made = call_value(it, value, (), (), ref, "default_factory")
+            it.state.heap[sym.child((".", "made"))] = made
     return sym
 
 
@@ -220,6 +230,8 @@ HANDLERS: dict[str, Callable[[Interpreter, Args, int], Value]] = {
     "builtins.list": _sequence,
     "builtins.tuple": _sequence,
     "builtins.dict": _dict,
+    "builtins.set": _set,
+    "builtins.frozenset": _set,
     "builtins.next": _next,
     "builtins.iter": _iter,
     "builtins.getattr": _getattr,

@@ -15,7 +15,17 @@ from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
 from pytest_purestate._check.apis import OBJECTS, Signature, is_question
-from pytest_purestate._check.flow import builtin, edits, keys, loops, summarise, types
+from pytest_purestate._check.flow import (
+    aliases,
+    builtin,
+    defaults,
+    edits,
+    keys,
+    loops,
+    order,
+    summarise,
+    types,
+)
 from pytest_purestate._check.flow.classes import family_of
 from pytest_purestate._check.flow.facts import Dropped, Effect, Mutation, Rebuilt, SharedStream, Trace
 from pytest_purestate._check.flow.state import merge, merge_values
@@ -31,6 +41,7 @@ from pytest_purestate._check.flow.values import (
     Ext,
     Func,
     Guards,
+    Origin,
     Part,
     Partial,
     Root,
@@ -422,6 +433,9 @@ def _replay_edits(
             continue
         if mutation.how in edits.MUTATORS and not edits.is_plain_container(it, place):
             continue  # the method is another one than that of a list or dict
+        if mutation.how != "setattr":
+            defaults.note(it, place, "edited", ref)
+            aliases.write(it, place, ref, refs.get(mutation.place.root, ref))
         seen, evidence = edits.evidence_for(it, place, edits.visible_to(place))
         evidence = max(evidence, mutation.evidence)
         key = (ref, f"{mutation.how}:{mutation.ref}")
@@ -441,6 +455,7 @@ def _replay_edits(
                 mutation.value,
                 mutation,
                 evidence,
+                caught=it.frame.caught,
             )
     if func.context is not it.context:
         for effect in summary.effects:
@@ -861,6 +876,12 @@ def _mutator(
     static = bool(args.every()) and all(types.is_static(it, value) for value, _ in args.every())
     edits.mutate(it, base, node.base if node is not None else None, ref, base_ref, name, static=static)
     heap = it.state.heap
+    if name in ("append", "extend", "insert", "appendleft"):
+        order.added(it, base)
+    if name == "extend" and args.pos:
+        order.mark(it, base, order.source_of(it, args.pos[0][0], args.pos[0][1]))
+    if name == "sort":
+        order.forget(it, base)
     if name == "append" and args.pos:
         size = edits.append_length(it, base)
         if size is not None:
@@ -930,6 +951,12 @@ def _apply_signature(
         given = (receiver, ref) if param == "self" and receiver is not None else args.named(params, param)
         if given is not None:
             edits.mutate(it, given[0], None, ref, given[1], verb)
+    for param in signature.ordered:
+        given = args.named(params, param)
+        if given is not None:
+            order.shows(it, given[0], "drawn" if signature.effect == "host-rng" else "array", given[1])
+    if signature.aliases:
+        aliases.hand_over(it, signature, args, ref, verb)
     if signature.states:
         _state_like(
             it, [entry for entry in (args.named(params, p) for p in signature.states) if entry is not None]
@@ -1090,6 +1117,8 @@ def _result(
             return it.fresh(UNKNOWN, ref, verb)
         value = given[0]
         if kind == "same":
+            if signature.aliases and types.typeof(it, value).kind == "numpy":
+                return it.fresh(Type("array"), ref, verb)
             if verb == "apply_gradients" and isinstance(value, Sym):
                 return it.fresh(types.typeof(it, value), ref, "new:apply_gradients")
             return value
@@ -1115,6 +1144,8 @@ def _result(
         return fresh
     if kind == "none":
         return NOTHING
+    if kind == "unordered":
+        return order.fresh_list(it, ref, verb, Origin(it.context, ref, name or f"Path.{verb}"))
     if kind == "key" and verb != "clone":
         made = it.fresh(Type("key"), ref, verb)
         seed = args.named(params, kinds[1]) if len(kinds) > 1 else None
@@ -1131,6 +1162,8 @@ def _result(
     named = kind in OBJECTS or signature.effect == "host-rng"
     fresh_name = name if named else ""
     result = it.fresh(Type(kind, name=fresh_name), ref, f"new:{verb}" if signature.pure else verb)
+    if kind == "numpy":
+        aliases.made(it, result, signature, args)
     if kind == "numpy" and args.pos and isinstance(args.pos[0][0], Sym):
         result.root.base = args.pos[0][0]
     return result
@@ -1183,4 +1216,4 @@ def statement_call(it: Interpreter, node: ir.ExprStmt) -> None:
     ref, what, receiver, type_, sure = noted
     if what in ("split", "fold_in") and frame.replays:
         return
-    frame.facts.dropped.setdefault(ref, Dropped(ref, node.ref, what, receiver, type_, sure))
+    frame.facts.dropped.setdefault(ref, Dropped(ref, node.ref, what, receiver, type_, sure, frame.caught))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
-from pytest_purestate._check.flow import types
+from pytest_purestate._check.flow import aliases, defaults, order, types
 from pytest_purestate._check.flow.classes import family_of, is_frozen
 from pytest_purestate._check.flow.facts import Mutation
 from pytest_purestate._check.flow.values import Choice, Const, Range, Sym, Type, Value
@@ -97,11 +97,16 @@ def mutate(
     if not isinstance(base, Sym):
         return
     type_ = types.typeof(it, base)
+    if how != "setattr":
+        defaults.note(it, base, "edited", ref)
+        aliases.write(it, base, ref, target)
     seen, evidence = evidence_for(it, base, visible_to(base))
     made_here = base.root.kind == "local" and not base.path
     if base_node is not None and how != "setattr" and not made_here and _through_frozen(it, base_node):
         seen, evidence = "frozen", Confidence.HIGH
-    fact = Mutation(it.context, ref, target, base, type_, how, seen, op, value, None, evidence, static)
+    fact = Mutation(
+        it.context, ref, target, base, type_, how, seen, op, value, None, evidence, static, it.frame.caught
+    )
     key = (ref, how)
     known = it.frame.facts.mutations.get(key)
     if known is None or (not known.visible and seen) or known.evidence < evidence:
@@ -116,6 +121,9 @@ def store_attribute(it: Interpreter, base: Value, target: ir.GetAttr, value: Val
         if base.root.kind == "param" and function is not None and function.owner is not None:
             it.frame.facts.edits_self = it.frame.facts.edits_self or base.root.name == function.params[0].name
         it.state.heap[place] = value
+        if base.root.kind != "local":
+            defaults.note_value(it, value, "stored", getattr(node, "ref", target.ref), target.name)
+            order.shows(it, value, "stored", getattr(node, "ref", target.ref))
         if isinstance(value, Sym):
             it.frame.moved.add(value.root)
         value_ref = getattr(getattr(node, "value", None), "ref", -1)
@@ -146,6 +154,7 @@ def store_item(
     op = node.op if isinstance(node, ir.AugAssign) else ""
     if isinstance(value, Sym):
         it.frame.moved.add(value.root)
+    order.placed(it, value, statement)
     if isinstance(base, Sym):
         if len(index) == 1 and not isinstance(index[0], Range | type(...)):
             it.state.heap[Sym(base.root, (*base.path, ("[", index[0])))] = value
@@ -185,8 +194,14 @@ def delete_item(
 
 def augment_name(it: Interpreter, old: Value, target: ir.Name, value: Value, node: ir.AugAssign) -> None:
     """``x op= v``: rebinds for JAX arrays and numbers, edits in place for numpy arrays and lists."""
-    if not isinstance(old, Sym) or old.path or old.root.kind != "param":
+    if not isinstance(old, Sym):
         return
+    if types.typeof(it, old).kind == "numpy":
+        aliases.write(it, old, node.ref, target.ref)
+    if old.path or old.root.kind != "param":
+        return
+    if node.op in ("+", "|", "&", "-", "^"):
+        defaults.note(it, old, "edited", node.ref)
     if isinstance(value, Sym) and types.typeof(it, value).kind == "numpy" and value.root.base == old:
         # numpy made the right side from this very value: it is a buffer that the caller still holds.
         fact = Mutation(

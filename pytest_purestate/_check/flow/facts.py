@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
-from pytest_purestate._check.flow.values import Root, Sym, Type, Use
+from pytest_purestate._check.flow.values import Origin, Root, Sym, Type, Use
 from pytest_purestate._check.model import Confidence, Edit, Label, Span
 
 if TYPE_CHECKING:
     from pytest_purestate._check.flow.project import ModuleContext
 
 __all__ = [
+    "Aliased",
     "Broadcast",
     "Captured",
     "ConstantKey",
@@ -25,12 +26,14 @@ __all__ = [
     "Rebuilt",
     "Reuse",
     "Seed",
+    "SharedDefault",
     "SharedStream",
     "Split",
     "Stale",
     "Successor",
     "Swap",
     "Trace",
+    "Unordered",
 ]
 
 
@@ -83,6 +86,7 @@ class Dropped:
     receiver: str
     type: Type
     confidence: Confidence
+    caught: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,7 +95,7 @@ class Mutation:
 
     ``visible``: the caller, a captured scope or a frozen object sees it. ``through`` is the inner
     mutation when a called function does it. ``static``: what is stored is a
-    Python value at trace time.
+    Python value at trace time. ``caught`` are the exceptions that the code around it awaits.
     """
 
     context: ModuleContext
@@ -106,6 +110,7 @@ class Mutation:
     through: Mutation | None = None
     evidence: Confidence = Confidence.LOW
     static: bool = False
+    caught: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -198,6 +203,45 @@ class Successor:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class SharedDefault:
+    """A mutable default, which all calls or instances share. ``where``: field, edited, stored, returned.
+
+    ``ref`` is the expression of the default, ``other`` what is done with it; ``family`` is that of the class.
+    ``attribute`` is the name under which it is stored.
+    """
+
+    ref: int
+    where: str
+    name: str
+    type: Type
+    family: str = ""
+    other: int = -1
+    attribute: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Aliased:
+    """A buffer written after it was ``handed`` to JAX. ``converted``: most likely it was copied on the way."""
+
+    ref: int
+    target: int
+    handed: Origin
+    converted: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Unordered:
+    """An order that differs between runs and shows. ``source``: where the elements come from, and in which way.
+
+    ``how`` it shows at ``ref``: array, drawn, key, index, paired, picked, stored or returned.
+    """
+
+    ref: int
+    source: Origin
+    how: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Trace:
     """Why a function is traced: the transform, and where it was applied."""
 
@@ -229,6 +273,9 @@ class FunctionFacts:
     broadcasts: dict[int, Broadcast] = field(default_factory=dict)
     stale: dict[int, Stale] = field(default_factory=dict)
     rebuilt: dict[int, Rebuilt] = field(default_factory=dict)
+    defaults: dict[tuple[int, str], SharedDefault] = field(default_factory=dict)
+    aliased: dict[int, Aliased] = field(default_factory=dict)
+    unordered: dict[int, Unordered] = field(default_factory=dict)
     calls: dict[int, ir.Function] = field(default_factory=dict)
     returns_value: bool = False
     edits_self: bool = False

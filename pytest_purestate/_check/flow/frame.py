@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_purestate._check import ir
 from pytest_purestate._check.flow.facts import FunctionFacts
 from pytest_purestate._check.flow.state import State
-from pytest_purestate._check.flow.values import START, Guards, Root, Sym, Type, Use, Value
+from pytest_purestate._check.flow.values import START, Guards, Origin, Root, Sym, Type, Use, Value
 from pytest_purestate._check.model import Confidence
 
 if TYPE_CHECKING:
@@ -66,6 +66,11 @@ class Frame:
         self.made: set[Value] = set()  # functions defined in a loop pass
         self.pure: tuple[int, str, str, Type, Confidence] | None = None
         self.yields: list[Value] = []
+        self.shared: dict[Root, tuple[ir.Param, Type]] = {}  # parameters with a mutable default
+        self.caught: frozenset[str] = frozenset()  # exceptions that the code around awaits
+        self.disorder: list[
+            tuple[Origin, int, int]
+        ] = []  # loops without an order; their and their pass's beginning
 
     @property
     def replays(self) -> bool:

@@ -22,7 +22,17 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_purestate._check import ir
 from pytest_purestate._check.apis import OBJECTS
-from pytest_purestate._check.flow import calls, conditions, edits, keys, loops, summarise, types
+from pytest_purestate._check.flow import (
+    calls,
+    conditions,
+    defaults,
+    edits,
+    keys,
+    loops,
+    order,
+    summarise,
+    types,
+)
 from pytest_purestate._check.flow.classes import ClassInfo, Field
 from pytest_purestate._check.flow.facts import Effect
 from pytest_purestate._check.flow.frame import Frame
@@ -80,6 +90,7 @@ class Interpreter:
         self.recursive: set[ir.Function] = set()
         self.types: dict[Sym, Type] = {}
         self.stars: list[str] = []
+        self.defaults: dict[ir.Param, Type] = {}  # parameters with a mutable default
         self.work = 0
 
     # --- driving ---------------------------------------------------------------------------
@@ -361,7 +372,11 @@ class Interpreter:
         if isinstance(target, ir.Name):
             old = self.lookup(target.id)
             edits.augment_name(self, old, target, value, node)
-            self.assign_name(target.id, self.binary(node.op, old, value, node.ref), target.ref)
+            new = self.binary(node.op, old, value, node.ref)
+            if isinstance(old, Sym) and isinstance(new, Sym) and types.typeof(self, new).kind == "list":
+                new.root.uid = old.root.uid  # the same list, as far as anybody can tell
+                order.added(self, new)
+            self.assign_name(target.id, new, target.ref)
         elif isinstance(target, ir.GetAttr):
             base = self.eval(target.base, moved=False)
             old = self.getattr(base, target.name, target.ref)
@@ -379,6 +394,9 @@ class Interpreter:
     def s_return(self, node: ir.Return) -> None:
         value = self.eval(node.value) if node.value is not None else NOTHING
         if self.frame.state is not None:
+            if node.value is not None:
+                defaults.note_value(self, value, "returned", node.ref)
+                order.shows(self, value, "returned", node.value.ref)
             self.frame.returns.append((value, self.state))
             self.frame.last = self.state
             self.frame.state = None
@@ -406,11 +424,12 @@ class Interpreter:
 
     def s_for(self, node: ir.For) -> None:
         iterable = self.eval(node.iter)
-        loops.loop(
+        loops.over(
             self,
+            iterable,
+            node.iter.ref,
             lambda number: self._bind_element(node.target, iterable, number, node),
             lambda: self.block(node.body),
-            loops.length(self, iterable),
         )
         if self.frame.state is not None:
             self.block(node.orelse)
@@ -456,7 +475,10 @@ class Interpreter:
         before = self.state
         mark = ("try", next(unique))
         frame.state = before.fork({mark: "whole"})
+        outer = frame.caught
+        frame.caught = outer | {name for handler in node.handlers for name in self._awaited(handler)}
         self.block(node.body)
+        frame.caught = outer
         if frame.state is not None:
             self.block(node.orelse)
         states: list[State | None] = [frame.state]
@@ -478,12 +500,25 @@ class Interpreter:
         else:
             frame.state = joined
 
+    def _awaited(self, handler: ir.Handler) -> Iterable[str]:
+        """The names of the exceptions that a handler is for."""
+        node = handler.type
+        for item in node.items if isinstance(node, ir.Sequence) else () if node is None else (node,):
+            value = types.static_value(self, item)
+            if isinstance(value, Ext):
+                yield value.name.rpartition(".")[2]
+
     def s_with(self, node: ir.With) -> None:
+        frame = self.frame
+        outer = frame.caught
         for item, target in node.items:
             value = self.eval(item)
             if target is not None:
                 self.assign(target, value, node)
+            if types.typeof(self, value).kind == "raises":
+                frame.caught = frame.caught | {"BaseException"}
         self.block(node.body)
+        frame.caught = outer
 
     def s_match(self, node: ir.Match) -> None:
         subject = self.eval(node.subject)
@@ -543,8 +578,7 @@ class Interpreter:
     def s_function(self, node: ir.FunctionDef) -> None:
         function = node.function
         for param in function.params:
-            if param.default is not None:
-                self.eval(param.default)
+            defaults.evaluate(self, param)
         frame = self.frame if self.frame.function is not None else None
         value: Value = Func(function, self.context, frame)
         if self.frame.passes:
@@ -593,6 +627,7 @@ class Interpreter:
                 type_ = types.annotation_type(self, statement.annotation)
                 if default is not None and (held := types.typeof(self, default)).kind in OBJECTS:
                     type_ = held  # ``kernel_init: Callable = nn.initializers.normal()``
+                defaults.note_field(self, info, statement, default)
                 info.own_fields[name] = Field(name, type_, statement.target.ref, default)
             else:
                 self.block((statement,))
@@ -690,6 +725,8 @@ class Interpreter:
     def e_getitem(self, node: ir.GetItem) -> Value:
         base = self.eval(node.base, moved=False)
         steps = self.index(node.index)
+        if steps and isinstance(steps[0], Range | int):
+            order.shows(self, base, "picked", node.ref)
         if isinstance(base, Ext | ClassValue | Func | Wrapped | Bound | Partial):
             return base  # a subscripted generic, or nnx's Class[...]
         value: Value = base
@@ -744,7 +781,11 @@ class Interpreter:
                 values.append(self.eval(item))
         if node.kind == "tuple" and known:
             return bounded(Tup(tuple(values)))
-        sym = self.fresh(Type(node.kind), node.ref, node.kind)
+        type_ = order.set_type(self, values) if node.kind == "set" else Type(node.kind)
+        sym = self.fresh(type_, node.ref, node.kind)
+        for item, value in zip(node.items, values, strict=False):
+            if isinstance(item, ir.Star) and node.kind != "set":
+                order.mark(self, sym, order.source_of(self, value, item.value.ref))
         if known and node.kind != "set":
             sym.root.size = None if node.kind == "list" else len(values)
             for position, value in enumerate(values):
@@ -789,6 +830,7 @@ class Interpreter:
             element = self.eval(node.element)
             if node.value is not None:
                 held = self.eval(node.value)
+                order.placed(self, held, node.value.ref)
                 self.state.heap[Sym(sym.root, (("[", self.as_index(element)),))] = held
             else:
                 self.state.heap[Sym(sym.root, (("[", count[0]),))] = element
@@ -802,11 +844,14 @@ class Interpreter:
                 self.eval(test)
             self._clauses(node, level + 1, sym, count)
 
-        loops.loop(
+        if node.kind in ("list", "generator"):
+            order.mark(self, sym, order.source_of(self, iterable, clause.iter.ref))
+        loops.over(
             self,
+            iterable,
+            clause.iter.ref,
             lambda number: self._bind_element(clause.target, iterable, number, clause),
             body,
-            loops.length(self, iterable),
         )
         loops.join_breaks(self)
 
@@ -877,7 +922,16 @@ class Interpreter:
                     return Linear(right, left.value)
             if op == "+" and isinstance(left, Tup) and isinstance(right, Tup):
                 return bounded(Tup(left.items + right.items))
-        if all(types.typeof(self, side).kind in ("static", "number", "str") for side in (left, right)):
+        kinds = [types.typeof(self, side).kind for side in (left, right)]
+        if kinds[0] == "set" or (op in "-&|^" and isinstance(left, Iter) and left.kind == "keys"):
+            return self.fresh(types.typeof(self, left) if kinds[0] == "set" else order.SET, ref, "set")
+        if kinds[0] == "path" and op == "/":
+            return self.fresh(Type("path"), ref, "path")
+        if op == "+" and "list" in kinds and set(kinds) <= {"list", "tuple", ""}:
+            return order.fresh_list(
+                self, ref, "list", order.source_of(self, left, ref) or order.source_of(self, right, ref)
+            )
+        if all(kind in ("static", "number", "str") for kind in kinds):
             return self.fresh(types.STATIC, ref, "arithmetic")
         for side in (left, right):
             type_ = types.typeof(self, side)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_purestate._check import ir
 from pytest_purestate._check.apis import OBJECTS
-from pytest_purestate._check.flow import summarise, types
+from pytest_purestate._check.flow import order, summarise, types
 from pytest_purestate._check.flow.facts import (
     Broadcast,
     Captured,
@@ -242,6 +242,8 @@ def spend(
         _meet(it, place, type_, use, entries)
         state.spent[place.root] = (*entries, (place.path, use))
         _mark_spent(frame, place, use)
+        if kind == "split":
+            order.split(it, place, ref)
         if strong and not frame.replays:
             _note_constant(frame, place, use)
             _note_broadcast(frame, place, type_, use, captured)
@@ -278,7 +280,8 @@ def note_constant_field(it: Interpreter, default: Value | None, node: ir.Expr | 
         return
     value = default
     if isinstance(default, Sym) and default.root.origin is not None and default.root.origin.verb == "field":
-        value = it.state.heap.get(default.child((".", "default")), default)
+        made = it.state.heap.get(default.child((".", "made")), default)
+        value = it.state.heap.get(default.child((".", "default")), made)
     if isinstance(value, Sym) and value.root.constant and value.root.origin is not None:
         ref = value.root.origin.ref if value.root.origin.context is it.context else node.ref
         it.frame.facts.constants.setdefault(ref, ConstantKey(ref, "field", None, Confidence.HIGH))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
-from pytest_purestate._check.flow import keys, types
+from pytest_purestate._check.flow import defaults, keys, types
 from pytest_purestate._check.flow.frame import Frame
 from pytest_purestate._check.flow.state import State, merge, merge_values
 from pytest_purestate._check.flow.summary import Summary, reachable
@@ -94,6 +94,7 @@ def _bind_params(it: Interpreter, func: Func, frame: Frame) -> tuple[tuple[ir.Pa
             type_ = Type("dict")
         sym = Sym(Root("param", type_, param.name, Origin(it.context, param.ref), owner=function))
         out.append((param, sym))
+        defaults.bind(it, frame, param, sym)
         it.state.env[param.name] = sym
     return tuple(out)
 

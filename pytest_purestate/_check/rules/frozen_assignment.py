@@ -47,6 +47,9 @@ from pytest_purestate._check.model import Applicability, Confidence, Edit, Findi
 from pytest_purestate._check.rules._reuse import scope_of
 from pytest_purestate._check.rules._text import fitted
 
+_AWAITED = frozenset(
+    ("BaseException", "FrozenInstanceError", "AttributeError", "TypeError", "SetAttributeFrozenModuleError")
+)
 _CONSTRUCTION = frozenset(("__init__", "__post_init__", "__new__", "__setstate__", "setup", "__check_init__"))
 
 
@@ -92,6 +95,8 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
     for facts in module.functions:
         for mutation in facts.mutations.values():
             if mutation.how != "setattr" or mutation.through is not None or not is_frozen(mutation.type):
+                continue
+            if mutation.caught & _AWAITED:
                 continue
             family = family_of(mutation.type)
             if _is_own_module(facts, mutation, family):

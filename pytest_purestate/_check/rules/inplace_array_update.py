@@ -94,6 +94,8 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
         for mutation in facts.mutations.values():
             if mutation.how != "setitem" or mutation.through is not None or mutation.type.kind != "array":
                 continue
+            if mutation.caught & {"BaseException", "TypeError"}:
+                continue
             name = module.text(mutation.target)
             base = name[: _index_start(name)] if _index_start(name) > 0 else name
             method = _METHODS.get(mutation.op, "set")
