@@ -8,13 +8,15 @@ jax.numpy.{copy,squeeze,expand_dims,reshape,atleast_1d,atleast_2d,
 jax.numpy.{shape,ndim,size,iscomplexobj,isscalar,issubdtype,dtype,finfo,iinfo,result_type,promote_types,
     broadcast_shapes}(a): returns static
 jax.numpy.{ndarray,float32,int32,uint32,bfloat16,float64,bool_,uint8,int8,int64,uint64}(x): returns array
-jax.numpy.{unravel_index,meshgrid,split,hsplit,vsplit,nonzero,where,broadcast_arrays,
+jax.numpy.{unravel_index,meshgrid,split,hsplit,vsplit,nonzero,broadcast_arrays,
     unique}(x): returns opaque
+jax.numpy.where(condition, x, y): returns array if y
 jax.numpy.{save,savez,load,einsum_path}(x): returns opaque
 jax.numpy.*(x): returns array
 jax.scipy.*(x): returns opaque
-jax.lax.{dynamic_update_slice,dynamic_slice,select,add,mul,sub,dot,psum,pmean,
-    stop_gradient}(x): returns opaque
+jax.lax.{select,dynamic_update_slice}(a, b, c): returns array if c
+jax.lax.{add,mul,sub,dot,max,min,div,pow}(x, y): returns array if y
+jax.lax.{dynamic_slice,dynamic_index_in_dim,dynamic_slice_in_dim}(a): returns view a
 jax.lax.*(x): returns opaque
 jax.nn.{relu,gelu,softmax,log_softmax,sigmoid,silu,swish,tanh,one_hot,softplus,elu,leaky_relu,
     logsumexp}(x): returns array

@@ -15,7 +15,7 @@ Parameters after a ``*`` are given by keyword only. Clauses:
                         (``keys``: every argument that is a key; ``key_or_seed``: if it is one)
 ``splits p``            spends the key in p, for new keys
 ``reads p q``           looks at the keys in these arguments and spends none
-``returns t``           the kind of result: see KINDS
+``returns t [if p]``    the kind of result: see KINDS (unknown where the argument p is left out)
 ``wraps f as m``        returns f under the transform m (jit, vmap, grad, scan, ...)
 ``keeps p q``           what it returns keeps these keys, and spends them whenever it is called
 ``runs f g as m``       calls f now under the transform m
@@ -99,6 +99,7 @@ class Signature:
     reads: tuple[str, ...] = ()
     how: str = "draw"
     returns: tuple[str, ...] = ("opaque",)
+    given: str = ""
     callbacks: tuple[str, ...] = ()
     mode: str = ""
     wraps: bool = False
@@ -156,6 +157,8 @@ def _clause(signature: Signature, clause: str) -> Signature:
         words = words[:at]
         if verb not in ("consumes", "wraps", "runs"):
             raise SignatureError(f"`{verb}` takes no `as`: `{clause}`")
+    if verb == "returns" and len(words) == 3 and words[1] == "if":
+        return replace(signature, returns=_result(words[:1]), given=words[2])
     if verb == "returns":
         return replace(signature, returns=_result(words))
     if verb == "pure":
@@ -205,7 +208,7 @@ def parse_clauses(params: Iterable[str] | None, text: str) -> Signature:
     named = (
         *(*signature.consumes, *signature.reads, *signature.states, *signature.mutates),
         *(*signature.callbacks, *signature.keeps, *result),
-        *(*signature.aliases, *signature.ordered),
+        *(*signature.aliases, *signature.ordered, *((signature.given,) if signature.given else ())),
     )
     known = _ANYTHING.union(listed) - {"*"}
     for name in named:

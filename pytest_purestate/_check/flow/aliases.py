@@ -35,7 +35,7 @@ def hand_over(it: Interpreter, signature: Signature, args: Args, ref: int, verb:
         copied = args.named(signature.params, "copy")
         if args.named(signature.params, "dtype") is None and (copied is None or copied[0] == Const(False)):
             origin = Origin(it.context, ref, verb)
-            it.state.heap[given[0].child(_HANDED)] = Sym(Root("local", name="handed", origin=origin))
+            it.state.heap[given[0].child(_HANDED)] = Sym(Root("local", name="~handed", origin=origin))
 
 
 def write(it: Interpreter, buffer: Sym, ref: int, target: int) -> None:
@@ -43,7 +43,7 @@ def write(it: Interpreter, buffer: Sym, ref: int, target: int) -> None:
     for depth in range(len(buffer.path), -1, -1):
         whole = Sym(buffer.root, buffer.path[:depth])
         for leaf in leaves(it.state.heap.get(whole.child(_HANDED), NOTHING)):
-            if isinstance(leaf, Sym) and leaf.root.name == "handed" and leaf.root.origin is not None:
+            if isinstance(leaf, Sym) and leaf.root.name == "~handed" and leaf.root.origin is not None:
                 wide = whole.child(_WIDE) in it.state.heap
                 fact = Aliased(ref, target, leaf.root.origin, wide)
                 it.frame.facts.aliased.setdefault(ref, fact)

@@ -49,7 +49,14 @@ def _iterates(kind: str) -> Callable[[Interpreter, Args, int], Value]:
     return handler
 
 
-def _sequence(it: Interpreter, args: Args, ref: int) -> Value:
+def _tuple(it: Interpreter, args: Args, ref: int) -> Value:
+    made = _list(it, args, ref) if args.pos else Tup(())
+    if isinstance(made, Sym) and made.root.type.kind == "list":
+        made.root.type = Type("tuple")
+    return made
+
+
+def _list(it: Interpreter, args: Args, ref: int) -> Value:
     """``list(x)``, ``tuple(x)``: a new container of the same elements."""
     if not args.pos:
         sym = it.fresh(Type("list"), ref, "list")
@@ -71,7 +78,7 @@ def _set(it: Interpreter, args: Args, ref: int) -> Value:
         return it.fresh(order.set_type(it, [Const(0)]), ref, "set")
     if isinstance(value, Sym) and types.typeof(it, value).kind == "set":
         return it.fresh(types.typeof(it, value), ref, "set")
-    return it.fresh(order.set_type(it, _items(it, value)), ref, "set")
+    return it.fresh(order.set_type(it, order.elements(it, value)), ref, "set")
 
 
 def _dict(it: Interpreter, args: Args, ref: int) -> Value:
@@ -227,8 +234,8 @@ HANDLERS: dict[str, Callable[[Interpreter, Args, int], Value]] = {
     "builtins.range": _iterates("range"),
     "builtins.reversed": _iterates("reversed"),
     "builtins.map": _iterates("map"),
-    "builtins.list": _sequence,
-    "builtins.tuple": _sequence,
+    "builtins.list": _list,
+    "builtins.tuple": _tuple,
     "builtins.dict": _dict,
     "builtins.set": _set,
     "builtins.frozenset": _set,

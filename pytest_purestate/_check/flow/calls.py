@@ -312,6 +312,9 @@ def _call_function(it: Interpreter, func: Func, args: Args, ref: int) -> Value:
     if it.work > _WORK:
         return it.fresh(UNKNOWN, ref)
     known, refs = _bind(it, summary, func, args)
+    for param, sym in summary.params if func.context is it.context else ():
+        if sym.root in refs and keys.is_key(it, known[sym.root]):
+            func.context.facts.given_keys.setdefault(param, refs[sym.root])
     for name, place in summary.free.items():
         known.setdefault(place.root, _captured(it, func, name, place))
     swap = Substitution(known, it.step)
@@ -460,8 +463,12 @@ def _replay_edits(
     if func.context is not it.context:
         for effect in summary.effects:
             facts.effects.setdefault(
-                ref, Effect(effect.context, ref, effect.kind, f"{summary.function.name}:{effect.what}")
-            )
+                ref,
+                Effect(
+                    it.context, ref, effect.kind, effect.what, it.frame.statement, effect, summary.function,
+                    effect.static,
+                ),
+            )  # fmt: skip
 
 
 def _instantiate(it: Interpreter, value: ClassValue, args: Args, ref: int) -> Value:
@@ -758,9 +765,9 @@ def _call_method(
             return _call(it, base, args, ref, name)
         return _unknown(it, args, ref, name)
     if isinstance(base, Tup | Const):
-        return it.fresh(
-            Type("str") if isinstance(base, Const) and isinstance(base.value, str) else UNKNOWN, ref
-        )
+        text = isinstance(base, Const) and isinstance(base.value, str)
+        static = all(types.is_static(it, value) for value, _ in args.every())
+        return it.fresh((Type("str") if static else types.TEXT) if text else UNKNOWN, ref)
     if not isinstance(base, Sym):
         return _unknown(it, args, ref, name)
     place = Sym(base.root, (*base.path, (".", name)))
@@ -963,8 +970,12 @@ def _apply_signature(
         )
     if signature.effect:
         it.frame.facts.effects.setdefault(
-            ref, Effect(it.context, ref, signature.effect, name or verb, it.frame.statement)
-        )
+            ref,
+            Effect(
+                it.context, ref, signature.effect, name or verb, it.frame.statement,
+                static=_tells_static(it, args),
+            ),
+        )  # fmt: skip
     if receiver is not None and not (signature.mutates or signature.effect or signature.callbacks):
         it.frame.quiet.add(ref)
     if signature.callbacks:
@@ -976,6 +987,12 @@ def _apply_signature(
     elif signature.pure and not signature.callbacks:
         _note_pure(it, ref, verb, signature.name, types.typeof(it, receiver), Confidence.HIGH)
     return _result(it, signature, receiver, args, ref, verb, name)
+
+
+def _tells_static(it: Interpreter, args: Args) -> bool:
+    """Whether Python values at trace time are told, such as shapes; a bare text may be meant for every run."""
+    values = [value for value, ref in args.every() if ref not in args.literals]
+    return bool(values) and all(types.is_static(it, value) for value in values)
 
 
 def _is_sized(shape: tuple[Value, int] | None) -> bool:
@@ -1097,6 +1114,11 @@ def _result(
 ) -> Value:
     kinds = signature.returns
     params = signature.params
+    if signature.given and (
+        args.named(params, signature.given) is None
+        or any(keys.may_be_key(it, value) for value, _ in args.every())
+    ):
+        return it.fresh(UNKNOWN, ref, verb)
     if kinds[0] == "pair":
         return Tup(
             tuple([it.fresh(Type(kind) if kind != "opaque" else UNKNOWN, ref, verb) for kind in kinds[1:]])

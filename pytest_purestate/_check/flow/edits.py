@@ -47,10 +47,15 @@ def visible_to(place: Sym) -> str:
     return "memo" if place.root.memo else ""
 
 
+def _is_state(type_: Type) -> bool:
+    """Whether instances are values to JAX; a frozen dataclass of Python's own may well hold what is edited."""
+    return is_frozen(type_) and family_of(type_) != "dataclass"
+
+
 def _through_frozen(it: Interpreter, node: ir.Expr) -> bool:
     """Whether the way to the edited object leads through an attribute of a frozen instance."""
     while isinstance(node, ir.GetAttr | ir.GetItem):
-        if isinstance(node, ir.GetAttr) and is_frozen(types.typeof(it, it.eval(node.base, moved=False))):
+        if isinstance(node, ir.GetAttr) and _is_state(types.typeof(it, it.eval(node.base, moved=False))):
             return True
         node = node.base
     return False
@@ -61,7 +66,7 @@ def below_frozen(it: Interpreter, place: Sym) -> bool:
     for depth in range(len(place.path) - 1, -1, -1):
         type_ = types.typeof(it, Sym(place.root, place.path[:depth]))
         if type_.kind == "instance":
-            return is_frozen(type_) and place.path[depth][0] == "."
+            return _is_state(type_) and place.path[depth][0] == "."
     return False
 
 

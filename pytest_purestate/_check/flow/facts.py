@@ -21,6 +21,7 @@ __all__ = [
     "Dropped",
     "Effect",
     "FunctionFacts",
+    "IgnoredKey",
     "ModuleFacts",
     "Mutation",
     "Rebuilt",
@@ -115,13 +116,20 @@ class Mutation:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Effect:
-    """Something a function does to the world outside. ``kind``: print, log, io, global, ..."""
+    """Something a function does to the world outside. ``kind``: print, log, io, global, ...
+
+    ``inner`` is the effect inside the called function ``callee`` that this one stands for. ``static``: all it
+    tells are Python values at trace time.
+    """
 
     context: ModuleContext
     ref: int
     kind: str
     what: str
     statement: int = -1
+    inner: Effect | None = None
+    callee: ir.Function | None = None
+    static: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -152,6 +160,16 @@ class Seed:
     argument: int
     source: str
     confidence: Confidence
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class IgnoredKey:
+    """A draw from a global generator of the host in a function that is given a key and never looks at it."""
+
+    ref: int
+    source: str
+    param: ir.Param
+    annotated: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -266,6 +284,7 @@ class FunctionFacts:
     shared: dict[int, SharedStream] = field(default_factory=dict)
     constants: dict[int, ConstantKey] = field(default_factory=dict)
     seeds: dict[int, Seed] = field(default_factory=dict)
+    ignored: dict[int, IgnoredKey] = field(default_factory=dict)
     made: dict[int, str] = field(default_factory=dict)  # calls that make a key of a seed, by dotted name
     unused: dict[int, str] = field(default_factory=dict)  # names of keys that are never looked at
     captured: dict[int, Captured] = field(default_factory=dict)
@@ -293,6 +312,9 @@ class ModuleFacts:
     traced: dict[ir.Function, Trace] = field(default_factory=dict)
     dry: set[ir.Function] = field(default_factory=set)
     is_test: bool = False
+    given_keys: dict[ir.Param, tuple[ModuleContext, int]] = field(
+        default_factory=dict
+    )  # where a call gives one
 
     @property
     def path(self) -> str:

@@ -66,6 +66,7 @@ class Frame:
         self.made: set[Value] = set()  # functions defined in a loop pass
         self.pure: tuple[int, str, str, Type, Confidence] | None = None
         self.yields: list[Value] = []
+        self.params: tuple[tuple[ir.Param, Sym], ...] = ()
         self.shared: dict[Root, tuple[ir.Param, Type]] = {}  # parameters with a mutable default
         self.caught: frozenset[str] = frozenset()  # exceptions that the code around awaits
         self.disorder: list[

@@ -928,9 +928,7 @@ class Interpreter:
         if kinds[0] == "path" and op == "/":
             return self.fresh(Type("path"), ref, "path")
         if op == "+" and "list" in kinds and set(kinds) <= {"list", "tuple", ""}:
-            return order.fresh_list(
-                self, ref, "list", order.source_of(self, left, ref) or order.source_of(self, right, ref)
-            )
+            return order.joined(self, left, right, ref)
         if all(kind in ("static", "number", "str") for kind in kinds):
             return self.fresh(types.STATIC, ref, "arithmetic")
         for side in (left, right):
@@ -975,9 +973,10 @@ class Interpreter:
         return Sym(Root("local"))
 
     def e_opaque(self, node: ir.Opaque) -> Value:
-        for part in node.parts:
-            self.eval(part)
-        return self.fresh(Type("str") if node.kind == "string" else UNKNOWN, node.ref)
+        static = [types.is_static(self, self.eval(part)) for part in node.parts]
+        if node.kind == "string":
+            return self.fresh(Type("str") if all(static) else types.TEXT, node.ref)
+        return self.fresh(UNKNOWN, node.ref)
 
 
 def _names(target: ir.Expr) -> Iterable[str]:

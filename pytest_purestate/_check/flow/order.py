@@ -33,9 +33,11 @@ if TYPE_CHECKING:
 __all__ = [
     "SET",
     "added",
+    "elements",
     "forget",
     "fresh_list",
     "is_position",
+    "joined",
     "mark",
     "paired",
     "placed",
@@ -56,8 +58,37 @@ _WIDTH = ("list", "map", "zip", "enumerate", "reversed")
 
 def set_type(it: Interpreter, items: list[Value]) -> Type:
     """The type of a set of these values."""
-    kinds = [types.typeof(it, item).kind for item in items]
-    return _NUMBERS if kinds and all(kind in ("number", "bool") for kind in kinds) else SET
+    return _NUMBERS if items and all(_is_number(it, item) for item in items) else SET
+
+
+def _is_number(it: Interpreter, item: Value) -> bool:
+    if isinstance(item, Tup):  # of indices, mostly: one that is known to be a number speaks for the others
+        return any(_is_number(it, part) for part in item.items)
+    return types.typeof(it, item).kind in ("number", "bool")
+
+
+def elements(it: Interpreter, value: Value) -> list[Value]:
+    """The elements of a sequence, as far as they are known."""
+    if isinstance(value, Tup):
+        return list(value.items)
+    if isinstance(value, Sym):
+        held = it.state.heap.items()
+        return [
+            leaf
+            for place, item in held
+            if place.root is value.root and place.path[:-1] == value.path and place.path[-1][0] == "["
+            for leaf in leaves(item)
+            if not (isinstance(leaf, Sym) and leaf.root is value.root)
+        ]
+    return []
+
+
+def joined(it: Interpreter, left: Value, right: Value, ref: int) -> Sym:
+    """``left + right`` for lists."""
+    made = fresh_list(it, ref, "list", source_of(it, left, ref) or source_of(it, right, ref))
+    for item in (elements(it, left) + elements(it, right))[:8]:
+        it.state.heap[made.child(("[", Sym(Root("local"))))] = item
+    return made
 
 
 def source_of(it: Interpreter, value: Value, ref: int) -> Origin | None:
@@ -77,7 +108,7 @@ def source_of(it: Interpreter, value: Value, ref: int) -> Origin | None:
         return Origin(it.context, ref, "set") if type_.name != "number" else None
     place = value.child(_MARK)
     for leaf in leaves(it.read(place)):
-        if isinstance(leaf, Sym) and leaf.root.name == "order" and leaf.root.origin is not None:
+        if isinstance(leaf, Sym) and leaf.root.name == "~order" and leaf.root.origin is not None:
             return leaf.root.origin
     return None
 
@@ -85,7 +116,7 @@ def source_of(it: Interpreter, value: Value, ref: int) -> Origin | None:
 def mark(it: Interpreter, sequence: Sym, source: Origin | None) -> None:
     """The elements of a sequence come in the order of ``source``."""
     if source is not None:
-        it.state.heap[sequence.child(_MARK)] = Sym(Root("local", name="order", origin=source))
+        it.state.heap[sequence.child(_MARK)] = Sym(Root("local", name="~order", origin=source))
 
 
 def fresh_list(it: Interpreter, ref: int, verb: str, source: Origin | None) -> Sym:
@@ -132,14 +163,14 @@ def split(it: Interpreter, key: Sym, ref: int) -> None:
 
 def position(source: Origin) -> Sym:
     """The number of an element in an order that differs from run to run."""
-    return Sym(Root("local", Type("number"), "position", source))
+    return Sym(Root("local", Type("number"), "~position", source))
 
 
 def is_position(value: Value) -> Origin | None:
     """The disorder that a number counts along, if any."""
     if isinstance(value, Linear):
         value = value.base
-    if isinstance(value, Sym) and not value.path and value.root.name == "position":
+    if isinstance(value, Sym) and not value.path and value.root.name == "~position":
         return value.root.origin
     return None
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
 from pytest_purestate._check.flow import defaults, keys, types
+from pytest_purestate._check.flow.facts import Mutation
 from pytest_purestate._check.flow.frame import Frame
 from pytest_purestate._check.flow.state import State, merge, merge_values
 from pytest_purestate._check.flow.summary import Summary, reachable
@@ -61,7 +62,7 @@ def _interpret(it: Interpreter, func: Func) -> Summary:
     parent = func.frame if func.frame is not None else it.module_frame
     frame = Frame(function, it.context, parent)
     it.frame = frame
-    params = _bind_params(it, func, frame)
+    params = frame.params = _bind_params(it, func, frame)
     it.block(function.body)
     if frame.state is not None:
         frame.returns.append((NOTHING, frame.state))
@@ -138,7 +139,7 @@ def _summarise(
         tuple(uses),
         (*stores, *rebound),
         result,
-        tuple(m for m in frame.facts.mutations.values() if m.place.root.kind != "local"),
+        tuple(m for m in frame.facts.mutations.values() if m.place.root.kind != "local" or _of_copy(m)),
         tuple(frame.facts.effects.values()),
         {
             place: leaving(it, value, frame, state)
@@ -150,6 +151,12 @@ def _summarise(
         bool(frame.returns),
         tuple(frame.called.items()),
     )
+
+
+def _of_copy(mutation: Mutation) -> bool:
+    """Whether an attribute of a copy of a parameter is assigned: the copy is frozen where the original is."""
+    base = mutation.place.root.base
+    return mutation.how == "setattr" and base is not None and base.root.kind == "param" and not base.path
 
 
 def leaving(

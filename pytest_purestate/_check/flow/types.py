@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BUILTINS",
     "STATIC",
+    "TEXT",
     "annotation_type",
     "declared_type",
     "element_type",
@@ -52,6 +53,9 @@ __all__ = [
 BUILTINS = frozenset(dir(builtins))
 STATIC = Type("static")
 """Shapes, dtypes, treedefs: Python values at trace time."""
+
+TEXT = Type("str", name="formatted")
+"""A text in which something stands that may be a tracer."""
 
 _STATIC_ATTRIBUTES = frozenset(("shape", "ndim", "dtype", "size", "aval", "sharding"))
 
@@ -109,7 +113,7 @@ def is_static(
     if isinstance(value, Sym):
         kind = typeof(it, value).kind
         if kind in ("static", "number", "str"):
-            return True
+            return typeof(it, value) != TEXT
         if kind in ("list", "tuple", "dict", "set") and value.root.kind == "local":
             heap = it.state.held() if heap is None else heap
             held = [

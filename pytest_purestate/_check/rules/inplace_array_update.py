@@ -61,6 +61,8 @@ def _fix(module: ModuleFacts, mutation: Mutation) -> Fix | None:
     statement, target = module.span(mutation.ref), module.span(mutation.target)
     text = module.text(mutation.target)
     value = fitted("f(x={})", module.text(mutation.value))
+    if "#" in module.slice(Span(module.span(mutation.value).end, statement.end)):
+        return None  # a comment in the parentheses around the value
     between = module.slice(Span(target.end, module.span(mutation.value).start)).strip()
     bracket = _index_start(text)
     if target.start != statement.start or bracket < 0 or between.rstrip("( ") != f"{mutation.op}=":
