@@ -312,9 +312,9 @@ class ModuleFacts:
     traced: dict[ir.Function, Trace] = field(default_factory=dict)
     dry: set[ir.Function] = field(default_factory=set)
     is_test: bool = False
-    given_keys: dict[ir.Param, tuple[ModuleContext, int]] = field(
+    given_keys: dict[ir.Param, int] = field(
         default_factory=dict
-    )  # where a call gives one
+    )  # parameters that a call gives a key, and where
 
     @property
     def path(self) -> str:

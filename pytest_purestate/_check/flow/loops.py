@@ -131,8 +131,8 @@ def element(it: Interpreter, iterable: Value, number: int) -> Value:
         kind, parts = iterable.kind, iterable.parts
         if kind == "zip":
             return Tup(tuple([element(it, part, number) for part in parts]))
-        if kind == "enumerate" and (source := order.source_of(it, parts[0], -1)) is not None:
-            return Tup((order.position(source), element(it, parts[0], number)))
+        if kind == "enumerate" and it.frame.disorder and order.source_of(it, parts[0], -1) is not None:
+            return Tup((order.position(it.frame.disorder[-1][0]), element(it, parts[0], number)))
         if kind == "enumerate":
             return Tup(
                 (

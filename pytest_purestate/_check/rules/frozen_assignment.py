@@ -41,6 +41,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pytest_purestate._check import ir
 from pytest_purestate._check.flow.classes import family_of, is_frozen
 from pytest_purestate._check.flow.facts import FunctionFacts, ModuleFacts, Mutation
 from pytest_purestate._check.model import Applicability, Confidence, Edit, Finding, Fix, Rule, Severity
@@ -95,11 +96,23 @@ def _class_name(mutation: Mutation) -> str:
     return type_.cls.name if type_.cls is not None else type_.name.rpartition(".")[2]
 
 
+def _constructs(mutation: Mutation) -> bool:
+    """Whether the edited object is the one that a constructor makes."""
+    root, owner = mutation.place.root, mutation.place.root.owner
+    if not isinstance(owner, ir.Function) or owner.owner is None or not owner.params:
+        return False
+    return owner.name in _CONSTRUCTION and root.name == owner.params[0].name
+
+
 def _of_call(module: ModuleFacts, facts: FunctionFacts, mutation: Mutation) -> Finding | None:
     """A function of this module that assigns to what it is given, called with a frozen instance."""
     inner = mutation.through
     while inner is not None and inner.through is not None:
+        if _constructs(inner):
+            return None
         inner = inner.through
+    if _is_own_module(facts, mutation, family_of(mutation.type)):
+        return None
     if inner is None or inner.type.kind or inner.caught & _AWAITED or inner.context is not module.context:
         return None  # where the class is known inside, that finding says it
     base, _, name = module.text(inner.target).rpartition(".")

@@ -75,12 +75,10 @@ def _of_ignored_key(module: ModuleFacts, facts: FunctionFacts, seeded: bool) -> 
     """Draws from the host's generator in a function that is given a key."""
     for ignored in facts.ignored.values():
         given = module.given_keys.get(ignored.param)
-        if given is not None and given[0] is not module.context:
-            given = None  # who imports this module is not its matter
         if given is None and not ignored.annotated:
             continue
         name = facts.function.name if facts.function is not None else ""
-        related = () if given is None else (module.label(given[1], "a key is handed over here"),)
+        related = () if given is None else (module.label(given, "a key is handed over here"),)
         yield Finding(
             code=RULE.code,
             path=module.path,
