@@ -52,7 +52,7 @@ glob.{glob,iglob}(pathname): returns unordered
 {pathlib,etils.epath}.{Path,PurePath,PosixPath}(path): returns path
 pathlib.Path.{cwd,home}(): returns path
 @path.{iterdir,glob,rglob}(pattern): returns unordered
-@set.{union,difference,intersection,symmetric_difference,copy}(): returns set
+@set.{union,difference,intersection,symmetric_difference,copy}(): returns copy self
 @path.{joinpath,resolve,absolute,expanduser,with_suffix,with_name,relative_to}(x): returns path
 
 functools.reduce(function, sequence): returns opaque

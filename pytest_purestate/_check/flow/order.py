@@ -71,14 +71,16 @@ def elements(it: Interpreter, value: Value) -> list[Value]:
     """The elements of a sequence, as far as they are known."""
     if isinstance(value, Tup):
         return list(value.items)
+    if isinstance(value, Choice):
+        return [item for option, _ in value.options for item in elements(it, option)]
     if isinstance(value, Sym):
         held = it.state.heap.items()
         return [
-            leaf
+            option
             for place, item in held
             if place.root is value.root and place.path[:-1] == value.path and place.path[-1][0] == "["
-            for leaf in leaves(item)
-            if not (isinstance(leaf, Sym) and leaf.root is value.root)
+            for option in ([option for option, _ in item.options] if isinstance(item, Choice) else [item])
+            if not (isinstance(option, Sym) and option.root is value.root)  # never stored on that path
         ]
     return []
 
