@@ -973,7 +973,7 @@ def _apply_signature(
             ref,
             Effect(
                 it.context, ref, signature.effect, name or verb, it.frame.statement,
-                static=_tells_static(it, args),
+                static=_tells_static(it, signature, args),
             ),
         )  # fmt: skip
     if receiver is not None and not (signature.mutates or signature.effect or signature.callbacks):
@@ -989,9 +989,10 @@ def _apply_signature(
     return _result(it, signature, receiver, args, ref, verb, name)
 
 
-def _tells_static(it: Interpreter, args: Args) -> bool:
-    """Whether Python values at trace time are told, such as shapes; a bare text may be meant for every run."""
-    values = [value for value, ref in args.every() if ref not in args.literals]
+def _tells_static(it: Interpreter, signature: Signature, args: Args) -> bool:
+    """Whether Python values at trace time are told, such as shapes; a bare text printed may be meant for every run."""
+    log = signature.effect == "log"
+    values = [value for value, ref in args.every() if log or ref not in args.literals]
     return bool(values) and all(types.is_static(it, value) for value in values)
 
 

@@ -108,6 +108,8 @@ def is_static(
         return True
     if isinstance(value, Tup):
         return all(is_static(it, item, depth + 1, heap) for item in value.items)
+    if isinstance(value, Choice):
+        return all(is_static(it, option, depth + 1, heap) for option, _ in value.options)
     if isinstance(value, Linear):
         return is_static(it, value.base, depth + 1, heap)
     if isinstance(value, Sym):
