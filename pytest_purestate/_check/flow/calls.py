@@ -796,7 +796,7 @@ def _call_method(
         return it.fresh(Type("array", certain=True), ref, f".at[].{name}")
     kind = _method_kind(type_)
     if kind in ("list", "dict", "set", "", "tuple", "state", "instance") and edits.is_mutator(
-        name, len(args.pos)
+        name, len(args.pos), ref == it.frame.kept
     ):
         return _mutator(it, base, name, args, ref, base_ref, node)
     signature = _method_of(it, type_, name)

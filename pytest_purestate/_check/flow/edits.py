@@ -33,9 +33,17 @@ MUTATORS = frozenset(
 """Methods by which Python's containers are edited in place."""
 
 
-def is_mutator(name: str, count: int) -> bool:
-    """Whether a method with ``count`` positional arguments may be one that edits a list, dict or set."""
-    return name in MUTATORS and not (name == "update" and count > 1)  # `tx.update(grads, state)` is no dict's
+_GIVING = frozenset(("pop", "popitem", "setdefault", "popleft"))
+
+
+def is_mutator(name: str, count: int, kept: bool = False) -> bool:
+    """Whether a method with ``count`` positional arguments may be one that edits a list, dict or set.
+
+    ``kept``: its result gets a name; most of them have none.
+    """
+    if name == "update" and count > 1:
+        return False  # `tx.update(grads, state)` is no dict's
+    return name in MUTATORS and (name in _GIVING or not kept)
 
 
 def visible_to(place: Sym) -> str:

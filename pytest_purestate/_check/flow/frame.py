@@ -45,6 +45,7 @@ class Frame:
         self.passes: tuple[tuple[int, int], ...] = ()
         self.replay = 0
         self.statement = -1
+        self.kept = -1  # the expression whose value the statement gives a name
         self.read: set[tuple[int, int]] = set()  # (split call, element) of keys that were looked at
         self.used: dict[tuple[int, int], Use] = {}  # ... that were spent
         self.looked: set[Root] = set()  # keys that were looked at

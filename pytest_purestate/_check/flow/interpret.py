@@ -300,6 +300,7 @@ class Interpreter:
             _STATEMENTS[type(statement)](self, statement)
 
     def s_assign(self, node: ir.Assign) -> None:
+        self.frame.kept = node.value.ref
         value = self.eval(node.value)
         for target in node.targets:
             self.assign(target, value, node)
