@@ -1216,7 +1216,10 @@ def _unknown(it: Interpreter, args: Args, ref: int, verb: str, name: str = "") -
     """Nothing is known of the callee: keys handed to it are taken to be spent, with less confidence."""
     if is_question(verb):
         return it.fresh(UNKNOWN, ref, verb)
-    kind = "store" if _CLASS_NAME.match(verb) or verb == "__class__" else "unknown"
+    stores = (
+        _CLASS_NAME.match(verb) or verb == "__class__" or (verb != "update" and edits.is_mutator(verb, 1))
+    )
+    kind = "store" if stores else "unknown"  # `buffer.add(...)` keeps what it is given, whatever `buffer` is
     for value, at in args.every():
         keys.spend(it, value, at, ref, verb, kind, False)
         keys.spend_kept(it, value, ref, verb, kind, False)
