@@ -14,7 +14,10 @@ from pytest_purestate._check.apis import Signature, canonical, exact, find
 from pytest_purestate._check.apis.signature import SignatureError, parse_clauses, parse_line
 
 SIGNATURES = list(apis.lines())
-CLAUSES = "consumes effect forwards keeps mutates pure reads returns runs splits state stateless succeeds wraps".split()
+CLAUSES = (
+    "aliases consumes effect forwards keeps mutates ordered pure reads returns runs splits state stateless succeeds "
+    "wraps"
+).split()
 
 
 def functions_of(module: ModuleType) -> list[str]:

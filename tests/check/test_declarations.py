@@ -325,7 +325,7 @@ def test_a_mistake_is_found_however_the_table_is_written(file: str, text: str, l
     with pytest.raises(ConfigError) as caught:
         check_paths([Path()], jobs=0)
     assert str(caught.value).startswith(
-        f"{file}:{line}: `mylib.f`: unknown clause `nothing`; known are consumes"
+        f"{file}:{line}: `mylib.f`: unknown clause `nothing`; known are aliases"
     )
 
 

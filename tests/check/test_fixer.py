@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pytest_purestate._check.engine import check_source
 from pytest_purestate._check.fixer import apply
 from pytest_purestate._check.model import Applicability, Edit, Finding, Fix, Label, Span
 from pytest_purestate._check.source import Source
@@ -42,3 +43,10 @@ def test_insertions_at_one_place_wait_unless_they_are_equal() -> None:
 def test_nothing_to_do() -> None:
     bare = Finding("PS101", "a.py", "m", Label(Span(0, 1), "", "a.py"))
     assert apply(SOURCE, [bare]).text == SOURCE.text
+
+
+def test_a_comment_behind_the_value_is_not_lost() -> None:
+    text = "import jax.numpy as jnp\nx = jnp.zeros(3)\nx[0] = (1.0{}\n)\n"
+    plain, noted = (Source.from_text(text.format(note), "a.py") for note in ("", "  # why"))
+    assert [finding.fix is None for finding in check_source(plain)] == [False]
+    assert [finding.fix is None for finding in check_source(noted)] == [True]

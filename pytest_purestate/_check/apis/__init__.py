@@ -32,7 +32,6 @@ __all__ = [
     "exact",
     "find",
     "find_method",
-    "is_failing",
     "is_question",
     "lines",
     "parse_declaration",
@@ -100,11 +99,6 @@ _QUESTION = re.compile(
 def is_question(name: str) -> bool:
     """Whether a function's name says that it looks at its argument only: ``is_key``, ``assert_valid``, ..."""
     return _QUESTION.match(name) is not None
-
-
-def is_failing(name: str) -> bool:
-    """Whether this opens a block that is meant to fail: ``pytest.raises``, ``self.assertRaises``, ..."""
-    return name == "raises" or name.startswith("assertRaises")
 
 
 @cache

@@ -1,26 +1,30 @@
 """Arrays: `jax.numpy`, `jax.lax`, `jax.nn` give JAX arrays; `numpy` gives buffers that may be written."""
 
 TABLE = """
-jax.numpy.{asarray,array,copy,squeeze,expand_dims,reshape,atleast_1d,atleast_2d,stack,concatenate,
-    array_split,vstack,hstack,flip,transpose,tile,repeat,broadcast_to,roll,take}(a): returns view a
+jax.numpy.asarray(a, dtype, *, copy): returns view a; aliases a; ordered a
+jax.numpy.{array,stack,concatenate,vstack,hstack}(a): returns view a; ordered a
+jax.numpy.{copy,squeeze,expand_dims,reshape,atleast_1d,atleast_2d,
+    array_split,flip,transpose,tile,repeat,broadcast_to,roll,take}(a): returns view a
 jax.numpy.{shape,ndim,size,iscomplexobj,isscalar,issubdtype,dtype,finfo,iinfo,result_type,promote_types,
     broadcast_shapes}(a): returns static
 jax.numpy.{ndarray,float32,int32,uint32,bfloat16,float64,bool_,uint8,int8,int64,uint64}(x): returns array
-jax.numpy.{unravel_index,meshgrid,split,hsplit,vsplit,nonzero,where,broadcast_arrays,
+jax.numpy.{unravel_index,meshgrid,split,hsplit,vsplit,nonzero,broadcast_arrays,
     unique}(x): returns opaque
+jax.numpy.where(condition, x, y): returns array if y
 jax.numpy.{save,savez,load,einsum_path}(x): returns opaque
 jax.numpy.{zeros_like,ones_like,full_like,empty_like}(a): reads a; returns array
 jax.numpy.*(x): returns array
 jax.scipy.*(x): returns opaque
-jax.lax.{dynamic_update_slice,dynamic_slice,select,add,mul,sub,dot,psum,pmean,
-    stop_gradient}(x): returns opaque
+jax.lax.{select,dynamic_update_slice}(a, b, c): returns array if c
+jax.lax.{add,mul,sub,dot,max,min,div,pow}(x, y): returns array if y
+jax.lax.{dynamic_slice,dynamic_index_in_dim,dynamic_slice_in_dim}(a): returns view a
 jax.lax.*(x): returns opaque
 jax.nn.{relu,gelu,softmax,log_softmax,sigmoid,silu,swish,tanh,one_hot,softplus,elu,leaky_relu,
     logsumexp}(x): returns array
 jax.nn.*(x): returns opaque
 jax.image.*(x): returns array
 jax.ops.{segment_sum,segment_max,segment_min,segment_prod}(x): returns array
-jax.{device_put,device_put_replicated,device_put_sharded}(x): returns twin x
+jax.{device_put,device_put_replicated,device_put_sharded}(x): returns twin x; aliases x
 jax.{block_until_ready}(x): returns same x
 jax.device_get(x): returns opaque
 @{key,keys}.{reshape,squeeze,copy,block_until_ready,flatten,ravel,transpose,astype}(): returns same self
@@ -34,11 +38,20 @@ jax.device_get(x): returns opaque
 
 numpy.random.{default_rng,RandomState,Generator,SeedSequence}(seed): returns opaque
 numpy.random.{seed,set_state}(x): effect seed; returns none
+numpy.random.shuffle(x): mutates x; effect host-rng; returns none; ordered x
+numpy.random.{permutation,choice}(x): returns numpy; effect host-rng; ordered x
 numpy.random.*(x): returns numpy; effect host-rng
-numpy.{array,zeros,ones,empty,full,zeros_like,ones_like,empty_like,full_like,arange,linspace,copy,eye,
-    concatenate,stack,tile,repeat,mean,nanmean,std,nanstd,sum,nansum,median,max,min,var,sqrt,log,exp,
-    abs,where}(x): returns numpy
-numpy.{asarray,ascontiguousarray,asfortranarray}(x): returns opaque
+numpy.{zeros,ones,empty}(shape, dtype): returns numpy
+numpy.{linspace,eye,arange}(x, *, dtype): returns numpy
+numpy.{array,stack,concatenate,vstack,hstack}(x): returns numpy; ordered x
+numpy.{full,zeros_like,ones_like,empty_like,full_like,copy,tile,repeat,mean,nanmean,std,nanstd,sum,nansum,
+    median,where}(x): returns numpy
+numpy.{max,min,var,sqrt,log,exp,abs}(x, *, out): returns numpy; mutates out
+numpy.{add,subtract,multiply,divide,clip,dot,matmul,negative,maximum,minimum,take}(x, *, out): returns opaque;
+    mutates out
+numpy.{asarray,ascontiguousarray,asfortranarray}(x): returns opaque; ordered x
+numpy.{copyto,put,place,putmask,fill_diagonal}(a): mutates a; returns none
+@numpy.{fill,sort,partition,put,itemset}(): mutates self; returns none
 numpy.{save,savez,savez_compressed,savetxt}(file): effect io
 numpy.*(x): returns opaque
 

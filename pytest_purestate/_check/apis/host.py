@@ -10,7 +10,7 @@ builtins.{hash,id}(obj): returns entropy
 builtins.{isinstance,issubclass,hasattr,callable,bool,all,any}(x): returns bool
 builtins.{str,repr,format,ascii,chr}(x): returns str
 builtins.{type,vars,dir,getattr,setattr,delattr,super,object,iter,abs,divmod,max,min,pow,float,complex,
-    bytes,slice,property,staticmethod,classmethod,globals,locals,frozenset,filter,memoryview,
+    bytes,slice,property,staticmethod,classmethod,globals,locals,filter,memoryview,
     bytearray}(x): returns opaque
 builtins.{Exception,ValueError,TypeError,KeyError,RuntimeError,NotImplementedError,IndexError,
     AssertionError,AttributeError,StopIteration,OSError,ImportError,UserWarning,
@@ -42,6 +42,19 @@ wandb.log(data): effect log; returns none
 requests.{get,post,put,delete}(url): effect io; returns opaque
 warnings.{warn,simplefilter,filterwarnings}(x): returns none
 
+pytest.raises(expected_exception): returns raises
+contextlib.suppress(exception): returns raises
+numpy.testing.{assert_raises,assert_raises_regex}(exception): returns raises
+@*.{assertRaises,assertRaisesRegex,assertRaisesWithLiteralMatch,assertRaisesWithPredicateMatch}(exception): returns raises
+
+os.{listdir,scandir}(path): returns unordered
+glob.{glob,iglob}(pathname): returns unordered
+{pathlib,etils.epath}.{Path,PurePath,PosixPath}(path): returns path
+pathlib.Path.{cwd,home}(): returns path
+@path.{iterdir,glob,rglob}(pattern): returns unordered
+@set.{union,difference,intersection,symmetric_difference,copy}(): returns copy self
+@path.{joinpath,resolve,absolute,expanduser,with_suffix,with_name,relative_to}(x): returns path
+
 functools.reduce(function, sequence): returns opaque
 itertools.*(x): returns opaque
 math.*(x): returns number
@@ -57,6 +70,7 @@ time.*(x): returns number
 random.{Random}(seed): returns opaque
 random.{seed,setstate}(a): effect seed; returns none
 random.SystemRandom(x): returns entropy
+random.{shuffle,choice,choices,sample}(x): returns entropy; effect host-rng; ordered x
 random.*(x): returns entropy; effect host-rng
 secrets.*(x): returns entropy; effect host-rng
 uuid.{uuid1,uuid4}(x): returns entropy; effect host-rng

@@ -15,7 +15,7 @@ Parameters after a ``*`` are given by keyword only. Clauses:
                         (``keys``: every argument that is a key; ``key_or_seed``: if it is one)
 ``splits p``            spends the key in p, for new keys
 ``reads p q``           looks at the keys in these arguments and spends none
-``returns t``           the kind of result: see KINDS
+``returns t [if p]``    the kind of result: see KINDS (unknown where the argument p is left out)
 ``wraps f as m``        returns f under the transform m (jit, vmap, grad, scan, ...)
 ``keeps p [unless q]``  what it returns keeps this key, and spends it whenever it is called (not if q is given)
 ``forwards m``          calls the method m of the receiver with the other arguments
@@ -26,6 +26,8 @@ Parameters after a ``*`` are given by keyword only. Clauses:
 ``mutates p q``         edits these in place (``self`` for the receiver)
 ``succeeds p as r``      the result (of a pair its last part) takes the place of p: see ROLES
 ``stateless [unless p]``  returns a transform with nothing to remember, unless p says otherwise
+``aliases p``           what it returns may share the memory of this buffer (not with a ``dtype`` or ``copy``)
+``ordered p q``         the order of the elements of these arguments shows in the result
 =====================  ==================================================================
 """
 
@@ -52,10 +54,11 @@ __all__ = [
 KINDS = frozenset(
     "key keys array numpy list dict set str number state stream module transform dist none logger "
     "static transformed kernel initializer deep opaque bool entropy "
-    "transformed_with_state transformed_without_rng tfdist sampler step env constant stateless optimizer "
-    "ref".split()
+    "transformed_with_state transformed_without_rng tfdist sampler step env constant stateless optimizer ref "
+    "raises path unordered".split()
 )
-"""Result kinds; also ``same p`` (p itself), ``twin p`` (p in other buffers), ``copy p`` (a shallow copy), ``view p`` (p when it holds
+"""Result kinds (``raises``: a context manager that awaits the exceptions given, ``unordered``: a list in an order
+of its own in every run, ``path``: a file's); also ``same p`` (p itself), ``twin p`` (p in other buffers), ``copy p`` (a shallow copy), ``view p`` (p when it holds
 keys, else a new array), ``fold p q`` (the key that p and q make), ``key p`` (the key that the seed p makes),
 ``pair a b`` (a tuple)."""
 
@@ -68,7 +71,9 @@ OBJECTS = frozenset(
 _OF_PARAMS = {"same": 1, "twin": 1, "copy": 1, "view": 1, "fold": 2, "key": 1}
 """Result kinds that name parameters, and how many; ``key`` may go without."""
 
-CLAUSES = "consumes splits reads returns wraps keeps forwards runs pure effect state mutates succeeds stateless".split()
+CLAUSES = (
+    "consumes splits reads returns wraps keeps forwards runs pure effect state mutates succeeds stateless aliases ordered"
+).split()
 ROLES = frozenset("optimizer collections params fields".split())
 """What a successor is: the state of an optimizer, the collections of a model, what an optimizer step makes, a copy
 with other fields."""
@@ -104,6 +109,7 @@ class Signature:
     reads: tuple[str, ...] = ()
     how: str = "draw"
     returns: tuple[str, ...] = ("opaque",)
+    given: str = ""
     callbacks: tuple[str, ...] = ()
     mode: str = ""
     wraps: bool = False
@@ -117,6 +123,8 @@ class Signature:
     succeeds: tuple[str, ...] = ()
     role: str = ""
     stateless: tuple[str, ...] | None = None
+    aliases: tuple[str, ...] = ()
+    ordered: tuple[str, ...] = ()
 
 
 def _expand(names: str) -> Iterator[str]:
@@ -164,6 +172,8 @@ def _clause(signature: Signature, clause: str) -> Signature:
         words = words[:at]
         if verb not in ("consumes", "wraps", "runs", "succeeds"):
             raise SignatureError(f"`{verb}` takes no `as`: `{clause}`")
+    if verb == "returns" and len(words) == 3 and words[1] == "if":
+        return replace(signature, returns=_result(words[:1]), given=words[2])
     if verb == "returns":
         return replace(signature, returns=_result(words))
     if verb == "pure":
@@ -204,6 +214,10 @@ def _clause(signature: Signature, clause: str) -> Signature:
         if len(names) != 1:
             raise SignatureError(f"`succeeds` takes one parameter: `{clause}`")
         return replace(signature, succeeds=names, role=_one_of(mode or "fields", ROLES, "kind of successor"))
+    if verb == "aliases":
+        return replace(signature, aliases=names)
+    if verb == "ordered":
+        return replace(signature, ordered=names)
     mode = _one_of(mode or "call", _MODES, "transform")
     return replace(signature, callbacks=names, mode=mode, wraps=verb == "wraps")
 
@@ -224,7 +238,8 @@ def parse_clauses(params: Iterable[str] | None, text: str) -> Signature:
     named = (
         *(*signature.consumes, *signature.reads, *signature.states, *signature.mutates),
         *(*signature.callbacks, *signature.keeps, *signature.succeeds, *(signature.stateless or ()), *result),
-        *([signature.unless] if signature.unless else []),
+        *(*signature.aliases, *signature.ordered),
+        *(name for name in (signature.unless, signature.given) if name),
     )
     known = _ANYTHING.union(listed) - {"*"}
     for name in named:

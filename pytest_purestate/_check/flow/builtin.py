@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
-from pytest_purestate._check.flow import keys, loops, types
+from pytest_purestate._check.flow import keys, loops, order, types
 from pytest_purestate._check.flow.classes import ClassInfo, Field
 from pytest_purestate._check.flow.values import (
     NOTHING,
@@ -50,11 +50,17 @@ def _iterates(kind: str) -> Callable[[Interpreter, Args, int], Value]:
     return handler
 
 
-def _sequence(it: Interpreter, args: Args, ref: int, kind: str) -> Value:
+def _tuple(it: Interpreter, args: Args, ref: int) -> Value:
+    made = _list(it, args, ref) if args.pos else Tup(())
+    if isinstance(made, Sym) and made.root.type.kind == "list":
+        made.root.type = Type("tuple")
+    return made
+
+
+def _list(it: Interpreter, args: Args, ref: int) -> Value:
     """``list(x)``, ``tuple(x)``: a new container of the same elements."""
-    type_ = Type("list", name="" if kind == "list" else kind)
     if not args.pos:
-        sym = it.fresh(type_, ref, kind)
+        sym = it.fresh(Type("list"), ref, "list")
         it.state.heap[sym.child(("#", 0))] = Const(0)
         return sym
     value = args.pos[0][0]
@@ -63,10 +69,10 @@ def _sequence(it: Interpreter, args: Args, ref: int, kind: str) -> Value:
     if isinstance(value, Tup | Part | Iter):
         return value
     if isinstance(value, Sym) and types.typeof(it, value).kind in ("list", "tuple"):
-        return it.fresh(type_, ref, kind, value)
+        return it.fresh(Type("list"), ref, "list", value)
     if isinstance(value, Sym) and types.typeof(it, value).kind == "keys":
         return value
-    return it.fresh(type_, ref, kind)
+    return order.fresh_list(it, ref, "list", order.source_of(it, value, args.pos[0][1]))
 
 
 def _mapped(it: Interpreter, value: Iter, ref: int) -> Value:
@@ -83,6 +89,15 @@ def _mapped(it: Interpreter, value: Iter, ref: int) -> Value:
     loops.loop(it, start, body, loops.length(it, value))
     loops.join_breaks(it)
     return it.fresh(Type("list"), ref, "list")
+
+
+def _set(it: Interpreter, args: Args, ref: int, kind: str = "set") -> Value:
+    value = args.pos[0][0] if args.pos else NOTHING
+    if isinstance(value, Iter) and value.kind == "range":
+        return it.fresh(order.set_type(it, [Const(0)]), ref, kind)
+    if isinstance(value, Sym) and types.typeof(it, value).kind == "set":
+        return it.fresh(types.typeof(it, value), ref, kind)
+    return it.fresh(order.set_type(it, order.elements(it, value)), ref, kind)
 
 
 def _dict(it: Interpreter, args: Args, ref: int) -> Value:
@@ -205,7 +220,8 @@ def _field(it: Interpreter, args: Args, ref: int) -> Value:
         elif name == "default_factory":
             from pytest_purestate._check.flow.calls import call_value
 
-            it.state.heap[sym.child((".", "default"))] = call_value(it, value, (), (), ref, "default_factory")
+            made = call_value(it, value, (), (), ref, "default_factory")
+            it.state.heap[sym.child((".", "made"))] = made
         elif (name, value) in (("pytree_node", Const(False)), ("static", Const(True))):
             it.state.heap[sym.child((".", "meta"))] = Const(True)
     return sym
@@ -245,9 +261,11 @@ HANDLERS: dict[str, Callable[[Interpreter, Args, int], Value]] = {
     "builtins.range": _iterates("range"),
     "builtins.reversed": _iterates("reversed"),
     "builtins.map": _iterates("map"),
-    "builtins.list": partial(_sequence, kind="list"),
-    "builtins.tuple": partial(_sequence, kind="tuple"),
+    "builtins.list": _list,
+    "builtins.tuple": _tuple,
     "builtins.dict": _dict,
+    "builtins.set": _set,
+    "builtins.frozenset": partial(_set, kind="frozenset"),
     "builtins.next": _next,
     "builtins.iter": _iter,
     "builtins.getattr": _getattr,

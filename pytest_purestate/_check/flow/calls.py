@@ -15,7 +15,19 @@ from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
 from pytest_purestate._check.apis import OBJECTS, Signature, is_question
-from pytest_purestate._check.flow import builtin, donation, edits, keys, loops, successions, summarise, types
+from pytest_purestate._check.flow import (
+    aliases,
+    builtin,
+    defaults,
+    donation,
+    edits,
+    keys,
+    loops,
+    order,
+    successions,
+    summarise,
+    types,
+)
 from pytest_purestate._check.flow.classes import family_of
 from pytest_purestate._check.flow.facts import (
     Dropped,
@@ -42,6 +54,7 @@ from pytest_purestate._check.flow.values import (
     Ext,
     Func,
     Guards,
+    Origin,
     Part,
     Partial,
     Root,
@@ -355,6 +368,9 @@ def _call_function(it: Interpreter, func: Func, args: Args, ref: int) -> Value:
     if it.work > _WORK:
         return it.fresh(UNKNOWN, ref)
     known, refs = _bind(it, summary, func, args)
+    for param, sym in summary.params if func.context is it.context else ():
+        if sym.root in refs and keys.is_key(it, known[sym.root]):
+            func.context.facts.given_keys.setdefault(param, refs[sym.root])
     for name, place in summary.free.items():
         known.setdefault(place.root, _captured(it, func, name, place))
     swap = Substitution(known, it.step)
@@ -487,6 +503,9 @@ def _replay_edits(
             continue
         if mutation.how in edits.MUTATORS and not edits.is_plain_container(it, place):
             continue  # the method is another one than that of a list or dict
+        if mutation.how != "setattr":
+            defaults.note(it, place, "edited", ref)
+            aliases.write(it, place, ref, refs.get(mutation.place.root, ref))
         seen, evidence = edits.evidence_for(it, place, edits.visible_to(place))
         evidence = max(evidence, mutation.evidence)
         key = (ref, f"{mutation.how}:{mutation.ref}")
@@ -508,12 +527,17 @@ def _replay_edits(
                 evidence,
                 mutation.static,
                 frozenset(root for source in mutation.sources for root in _brought(it, swap, source)),
+                caught=it.frame.caught,
             )
     if func.context is not it.context:
         for effect in summary.effects:
             facts.effects.setdefault(
-                ref, Effect(effect.context, ref, effect.kind, f"{summary.function.name}:{effect.what}")
-            )
+                ref,
+                Effect(
+                    it.context, ref, effect.kind, effect.what, it.frame.statement, effect, summary.function,
+                    effect.static,
+                ),
+            )  # fmt: skip
 
 
 def _brought(it: Interpreter, swap: Substitution, source: Root) -> frozenset[Root]:
@@ -842,9 +866,9 @@ def _call_method(
             return _call(it, base, args, ref, name)
         return _unknown(it, args, ref, name)
     if isinstance(base, Tup | Const):
-        return it.fresh(
-            Type("str") if isinstance(base, Const) and isinstance(base.value, str) else UNKNOWN, ref
-        )
+        text = isinstance(base, Const) and isinstance(base.value, str)
+        static = all(types.is_static(it, value) for value, _ in args.every())
+        return it.fresh((Type("str") if static else types.TEXT) if text else UNKNOWN, ref)
     if not isinstance(base, Sym):
         return _unknown(it, args, ref, name)
     place = Sym(base.root, (*base.path, (".", name)))
@@ -874,7 +898,7 @@ def _call_method(
         return it.fresh(Type("array", certain=True), ref, f".at[].{name}")
     kind = _method_kind(type_)
     if kind in ("list", "dict", "set", "", "tuple", "state", "instance") and edits.is_mutator(
-        name, len(args.pos)
+        name, len(args.pos), ref == it.frame.kept
     ):
         return _mutator(it, base, name, args, ref, base_ref, node)
     signature = _method_of(it, type_, name)
@@ -969,6 +993,12 @@ def _mutator(
         it, base, node.base if node is not None else None, ref, base_ref, name, static=static, stored=stored
     )
     heap = it.state.heap
+    if name in ("append", "extend", "insert", "appendleft"):
+        order.added(it, base)
+    if name == "extend" and args.pos:
+        order.mark(it, base, order.source_of(it, args.pos[0][0], args.pos[0][1]))
+    if name == "sort":
+        order.forget(it, base)
     if name == "append" and args.pos:
         size = edits.list_length(it, base)
         if size is not None:
@@ -1044,7 +1074,14 @@ def _apply_signature(
     for param in signature.mutates:
         given = (receiver, ref) if param == "self" and receiver is not None else args.named(params, param)
         if given is not None:
-            edits.mutate(it, given[0], None, ref, given[1], verb)
+            stored = Tup(tuple([value for value, _ in args.every()]))
+            edits.mutate(it, given[0], None, ref, given[1], verb, stored=stored)
+    for param in signature.ordered:
+        given = args.named(params, param)
+        if given is not None:
+            order.shows(it, given[0], "drawn" if signature.effect == "host-rng" else "array", given[1])
+    if signature.aliases:
+        aliases.hand_over(it, signature, args, ref, verb)
     if signature.states:
         _state_like(
             it, [entry for entry in (args.named(params, p) for p in signature.states) if entry is not None]
@@ -1053,8 +1090,12 @@ def _apply_signature(
         _forward(it, signature, receiver, args, ref)
     if signature.effect:
         it.frame.facts.effects.setdefault(
-            ref, Effect(it.context, ref, signature.effect, name or verb, it.frame.statement)
-        )
+            ref,
+            Effect(
+                it.context, ref, signature.effect, name or verb, it.frame.statement,
+                static=_tells_static(it, signature, args),
+            ),
+        )  # fmt: skip
     if receiver is not None and not (signature.mutates or signature.effect or signature.callbacks):
         it.frame.quiet.add(ref)
     if signature.callbacks:
@@ -1097,6 +1138,13 @@ def _forward(it: Interpreter, signature: Signature, receiver: Sym, args: Args, r
     _call(
         it, method, Args([(receiver, ref), *args.pos[len(signature.params) :]], kw), ref, signature.forwards
     )
+
+
+def _tells_static(it: Interpreter, signature: Signature, args: Args) -> bool:
+    """Whether Python values at trace time are told, such as shapes; a bare text printed may be meant for every run."""
+    log = signature.effect == "log"
+    values = [value for value, ref in args.every() if log or ref not in args.literals]
+    return bool(values) and all(types.is_static(it, value) for value in values)
 
 
 def _is_sized(shape: tuple[Value, int] | None) -> bool:
@@ -1226,6 +1274,11 @@ def _result(
 ) -> Value:
     kinds = signature.returns
     params = signature.params
+    if signature.given and (
+        args.named(params, signature.given) is None
+        or any(keys.may_be_key(it, value) for value, _ in args.every())
+    ):
+        return it.fresh(UNKNOWN, ref, verb)
     if kinds[0] == "pair":
         return Tup(
             tuple([it.fresh(Type(kind) if kind != "opaque" else UNKNOWN, ref, verb) for kind in kinds[1:]])
@@ -1245,7 +1298,11 @@ def _result(
         if given is None:
             return it.fresh(UNKNOWN, ref, verb)
         value = given[0]
+        if signature.aliases and types.typeof(it, value).kind == "numpy":
+            return it.fresh(Type("array"), ref, verb)
         if kind == "same":
+            if verb == "apply_gradients" and isinstance(value, Sym):
+                return it.fresh(types.typeof(it, value), ref, "new:apply_gradients")
             return value
         if kind == "twin":
             if not isinstance(value, Sym) or keys.may_be_key(it, value):
@@ -1273,6 +1330,8 @@ def _result(
         return fresh
     if kind == "none":
         return NOTHING
+    if kind == "unordered":
+        return order.fresh_list(it, ref, verb, Origin(it.context, ref, name or f"Path.{verb}"))
     if kind == "key" and verb != "clone":
         made = it.fresh(Type("key"), ref, verb)
         seed = args.named(params, kinds[1]) if len(kinds) > 1 else None
@@ -1289,6 +1348,8 @@ def _result(
     named = kind in OBJECTS or signature.effect == "host-rng"
     fresh_name = name if named else ""
     result = it.fresh(Type(kind, name=fresh_name), ref, f"new:{verb}" if signature.pure else verb)
+    if kind == "numpy":
+        aliases.made(it, result, signature, args)
     if kind == "numpy" and args.pos and isinstance(args.pos[0][0], Sym):
         result.root.base = args.pos[0][0]
     return result
@@ -1318,7 +1379,10 @@ def _unknown(it: Interpreter, args: Args, ref: int, verb: str, name: str = "") -
     """Nothing is known of the callee: keys handed to it are taken to be spent, with less confidence."""
     if is_question(verb):
         return it.fresh(UNKNOWN, ref, verb)
-    kind = "store" if _CLASS_NAME.match(verb) or verb == "__class__" else "unknown"
+    stores = (
+        _CLASS_NAME.match(verb) or verb == "__class__" or (verb != "update" and edits.is_mutator(verb, 1))
+    )
+    kind = "store" if stores else "unknown"  # `buffer.add(...)` keeps what it is given, whatever `buffer` is
     for value, at in args.every():
         keys.spend(it, value, at, ref, verb, kind, False)
         keys.spend_kept(it, value, at, ref, verb, kind, maybe=True)
@@ -1345,4 +1409,4 @@ def statement_call(it: Interpreter, node: ir.ExprStmt) -> None:
     ref, what, receiver, type_, sure = noted
     if what in ("split", "fold_in") and frame.replays:
         return
-    frame.facts.dropped.setdefault(ref, Dropped(ref, node.ref, what, receiver, type_, sure))
+    frame.facts.dropped.setdefault(ref, Dropped(ref, node.ref, what, receiver, type_, sure, frame.caught))

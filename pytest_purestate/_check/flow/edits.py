@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
 from pytest_purestate._check.apis import OBJECTS
-from pytest_purestate._check.flow import types
+from pytest_purestate._check.flow import aliases, defaults, order, types
 from pytest_purestate._check.flow.classes import family_of, is_frozen
 from pytest_purestate._check.flow.facts import Mutation
 from pytest_purestate._check.flow.values import Choice, Const, Range, Sym, Type, Value
@@ -35,9 +35,17 @@ MUTATORS = frozenset(
 """Methods by which Python's containers are edited in place."""
 
 
-def is_mutator(name: str, count: int) -> bool:
-    """Whether a method with ``count`` positional arguments may be one that edits a list, dict or set."""
-    return name in MUTATORS and not (name == "update" and count > 1)  # `tx.update(grads, state)` is no dict's
+_GIVING = frozenset(("pop", "popitem", "setdefault", "popleft"))
+
+
+def is_mutator(name: str, count: int, kept: bool = False) -> bool:
+    """Whether a method with ``count`` positional arguments may be one that edits a list, dict or set.
+
+    ``kept``: its result gets a name; most of them have none.
+    """
+    if name == "update" and count > 1:
+        return False  # `tx.update(grads, state)` is no dict's
+    return name in MUTATORS and (name in _GIVING or not kept)
 
 
 def visible_to(place: Sym) -> str:
@@ -49,10 +57,15 @@ def visible_to(place: Sym) -> str:
     return "memo" if place.root.memo else ""
 
 
+def _is_state(type_: Type) -> bool:
+    """Whether instances are values to JAX; a frozen dataclass of Python's own may well hold what is edited."""
+    return is_frozen(type_) and family_of(type_) != "dataclass"
+
+
 def _through_frozen(it: Interpreter, node: ir.Expr) -> bool:
     """Whether the way to the edited object leads through an attribute of a frozen instance."""
     while isinstance(node, ir.GetAttr | ir.GetItem):
-        if isinstance(node, ir.GetAttr) and is_frozen(types.typeof(it, it.eval(node.base, moved=False))):
+        if isinstance(node, ir.GetAttr) and _is_state(types.typeof(it, it.eval(node.base, moved=False))):
             return True
         node = node.base
     return False
@@ -63,7 +76,7 @@ def below_frozen(it: Interpreter, place: Sym) -> bool:
     for depth in range(len(place.path) - 1, -1, -1):
         type_ = types.typeof(it, Sym(place.root, place.path[:depth]))
         if type_.kind == "instance":
-            return is_frozen(type_) and place.path[depth][0] == "."
+            return _is_state(type_) and place.path[depth][0] == "."
     return False
 
 
@@ -100,6 +113,9 @@ def mutate(
     if not isinstance(base, Sym):
         return
     type_ = types.typeof(it, base)
+    if how != "setattr":
+        defaults.note(it, base, "edited", ref)
+        aliases.write(it, base, ref, target)
     seen, evidence = evidence_for(it, base, visible_to(base))
     made_here = base.root.kind == "local" and not base.path
     if base_node is not None and how != "setattr" and not made_here and _through_frozen(it, base_node):
@@ -118,6 +134,7 @@ def mutate(
         evidence,
         static,
         types.sources(it, stored) if seen and stored is not None and not static else frozenset(),
+        it.frame.caught,
         it.state.path,
     )
     key = (ref, how)
@@ -134,6 +151,9 @@ def store_attribute(it: Interpreter, base: Value, target: ir.GetAttr, value: Val
         if base.root.kind == "param" and function is not None and base.root.name == function.receiver:
             it.frame.facts.edits_self = True
         it.state.heap[place] = value
+        if base.root.kind != "local":
+            defaults.note_value(it, value, "stored", getattr(node, "ref", target.ref), target.name)
+            order.shows(it, value, "stored", getattr(node, "ref", target.ref))
         if isinstance(value, Sym):
             it.frame.moved.add(value.root)
         _note_kept(it, base, target.name, value)
@@ -177,6 +197,7 @@ def store_item(
     op = node.op if isinstance(node, ir.AugAssign) else ""
     if isinstance(value, Sym):
         it.frame.moved.add(value.root)
+    order.placed(it, value, statement)
     if isinstance(base, Sym):
         if len(index) == 1 and not isinstance(index[0], Range | type(...)):
             it.state.heap[Sym(base.root, (*base.path, ("[", index[0])))] = value
@@ -218,8 +239,14 @@ def delete_item(
 
 def augment_name(it: Interpreter, old: Value, target: ir.Name, value: Value, node: ir.AugAssign) -> None:
     """``x op= v``: rebinds for JAX arrays and numbers, edits in place for numpy arrays and lists."""
-    if not isinstance(old, Sym) or old.path or old.root.kind != "param":
+    if not isinstance(old, Sym):
         return
+    if types.typeof(it, old).kind == "numpy":
+        aliases.write(it, old, node.ref, target.ref)
+    if old.path or old.root.kind != "param":
+        return
+    if node.op in ("+", "|", "&", "-", "^"):
+        defaults.note(it, old, "edited", node.ref)
     if isinstance(value, Sym) and types.typeof(it, value).kind == "numpy" and value.root.base == old:
         # numpy made the right side from this very value: it is a buffer that the caller still holds.
         fact = Mutation(

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pytest_purestate._check.flow.project import ModuleContext
 
 __all__ = [
+    "Aliased",
     "Broadcast",
     "Captured",
     "ConstantKey",
@@ -22,12 +23,14 @@ __all__ = [
     "Dropped",
     "Effect",
     "FunctionFacts",
+    "IgnoredKey",
     "Lost",
     "ModuleFacts",
     "Mutation",
     "Rebuilt",
     "Reuse",
     "Seed",
+    "SharedDefault",
     "SharedStream",
     "Split",
     "Stale",
@@ -35,6 +38,7 @@ __all__ = [
     "Swap",
     "Trace",
     "Unhashable",
+    "Unordered",
 ]
 
 
@@ -87,6 +91,7 @@ class Dropped:
     receiver: str
     type: Type
     confidence: Confidence
+    caught: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,7 +101,7 @@ class Mutation:
     ``visible``: the caller, a captured scope or a frozen object sees it. ``through`` is the inner
     mutation when a called function does it. ``static``: what is stored is a
     Python value at trace time. ``sources`` are the objects that the stored value was made of: parameters,
-    captured variables, and arrays and keys made here.
+    captured variables, and arrays and keys made here. ``caught`` are the exceptions that the code around it awaits.
     """
 
     context: ModuleContext
@@ -112,6 +117,7 @@ class Mutation:
     evidence: Confidence = Confidence.LOW
     static: bool = False
     sources: frozenset[Root] = frozenset()
+    caught: frozenset[str] = frozenset()
     guards: Guards = field(default_factory=dict)
 
 
@@ -119,7 +125,8 @@ class Mutation:
 class Effect:
     """Something a function does to the world outside. ``kind``: print, log, io, global, ...
 
-    ``sources`` are the objects that what is stored was made of; see `Mutation`.
+    ``inner`` is the effect inside the called function ``callee`` that this one stands for. ``static``: all it
+    tells are Python values at trace time. ``sources`` are the objects that what is stored was made of; see `Mutation`.
     """
 
     context: ModuleContext
@@ -127,6 +134,9 @@ class Effect:
     kind: str
     what: str
     statement: int = -1
+    inner: Effect | None = None
+    callee: ir.Function | None = None
+    static: bool = False
     sources: frozenset[Root] = frozenset()
 
 
@@ -179,6 +189,16 @@ class Seed:
     argument: int
     source: str
     confidence: Confidence
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class IgnoredKey:
+    """A draw from a global generator of the host in a function that is given a key and never looks at it."""
+
+    ref: int
+    source: str
+    param: ir.Param
+    annotated: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -256,6 +276,45 @@ class Lost:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class SharedDefault:
+    """A mutable default, which all calls or instances share. ``where``: field, edited, stored, returned.
+
+    ``ref`` is the expression of the default, ``other`` what is done with it; ``family`` is that of the class.
+    ``attribute`` is the name under which it is stored.
+    """
+
+    ref: int
+    where: str
+    name: str
+    type: Type
+    family: str = ""
+    other: int = -1
+    attribute: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Aliased:
+    """A buffer written after it was ``handed`` to JAX. ``converted``: most likely it was copied on the way."""
+
+    ref: int
+    target: int
+    handed: Origin
+    converted: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Unordered:
+    """An order that differs between runs and shows. ``source``: where the elements come from, and in which way.
+
+    ``how`` it shows at ``ref``: array, drawn, key, index, paired, picked, stored or returned.
+    """
+
+    ref: int
+    source: Origin
+    how: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Trace:
     """Why a function is traced: the transform, and where it was applied (``place``: in which function).
 
@@ -291,6 +350,7 @@ class FunctionFacts:
     shared: dict[int, SharedStream] = field(default_factory=dict)
     constants: dict[int, ConstantKey] = field(default_factory=dict)
     seeds: dict[int, Seed] = field(default_factory=dict)
+    ignored: dict[int, IgnoredKey] = field(default_factory=dict)
     made: dict[int, str] = field(default_factory=dict)  # calls that make a key of a seed, by dotted name
     unused: dict[int, str] = field(default_factory=dict)  # names of keys that are never looked at
     captured: dict[int, Captured] = field(default_factory=dict)
@@ -298,6 +358,9 @@ class FunctionFacts:
     broadcasts: dict[int, Broadcast] = field(default_factory=dict)
     stale: dict[int, Stale] = field(default_factory=dict)
     rebuilt: dict[int, Rebuilt] = field(default_factory=dict)
+    defaults: dict[tuple[int, str], SharedDefault] = field(default_factory=dict)
+    aliased: dict[int, Aliased] = field(default_factory=dict)
+    unordered: dict[int, Unordered] = field(default_factory=dict)
     calls: dict[int, ir.Function] = field(default_factory=dict)
     returns_value: bool = False
     edits_self: bool = False
@@ -315,6 +378,9 @@ class ModuleFacts:
     traced: dict[ir.Function, Trace] = field(default_factory=dict)
     dry: set[ir.Function] = field(default_factory=set)
     is_test: bool = False
+    given_keys: dict[ir.Param, int] = field(
+        default_factory=dict
+    )  # parameters that a call gives a key, and where
 
     @property
     def path(self) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pytest_purestate._check import ir
 from pytest_purestate._check.flow.facts import FunctionFacts
 from pytest_purestate._check.flow.state import State
-from pytest_purestate._check.flow.values import START, Donation, Guards, Root, Sym, Type, Use, Value
+from pytest_purestate._check.flow.values import START, Donation, Guards, Origin, Root, Sym, Type, Use, Value
 from pytest_purestate._check.model import Confidence
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ class Frame:
         self.passes: tuple[tuple[int, int], ...] = ()
         self.replay = 0
         self.statement = -1
+        self.kept = -1  # the expression whose value the statement gives a name
         self.read: set[tuple[int, int]] = set()  # (split call, element) of keys that were looked at
         self.used: dict[tuple[int, int], Use] = {}  # ... that were spent
         self.looked: set[Root] = set()  # keys that were looked at
@@ -84,6 +85,12 @@ class Frame:
         self.given: list[tuple[Sym, Donation]] = []  # parameters and captured variables that were donated
         self.pure: tuple[int, str, str, Type, Confidence] | None = None
         self.yields: list[Value] = []
+        self.params: tuple[tuple[ir.Param, Sym], ...] = ()
+        self.shared: dict[Root, tuple[ir.Param, Type]] = {}  # parameters with a mutable default
+        self.caught: frozenset[str] = frozenset()  # exceptions that the code around awaits
+        self.disorder: list[
+            tuple[Origin, int, int]
+        ] = []  # loops without an order; their and their pass's beginning
 
     @property
     def replays(self) -> bool:

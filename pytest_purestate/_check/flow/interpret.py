@@ -21,14 +21,16 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from pytest_purestate._check import ir
-from pytest_purestate._check.apis import OBJECTS, is_failing
+from pytest_purestate._check.apis import OBJECTS
 from pytest_purestate._check.flow import (
     calls,
     conditions,
+    defaults,
     donation,
     edits,
     keys,
     loops,
+    order,
     successions,
     summarise,
     types,
@@ -92,6 +94,7 @@ class Interpreter:
         self.types: dict[Sym, Type] = {}
         self.stars: list[str] = []
         self.veiled: set[ir.Function] = set()  # functions under a decorator that is not known
+        self.defaults: dict[ir.Param, Type] = {}  # parameters with a mutable default
         self.work = 0
 
     # --- driving ---------------------------------------------------------------------------
@@ -223,7 +226,7 @@ class Interpreter:
                     frame.free[name] = place
                 kind = "nonlocal" if nonlocal_ else "global"
                 sources = types.sources(self, value)
-                effect = Effect(self.context, ref, kind, name, frame.statement, sources)
+                effect = Effect(self.context, ref, kind, name, frame.statement, sources=sources)
                 frame.facts.effects.setdefault(ref, effect)
         self.state.env[name] = value
 
@@ -307,6 +310,7 @@ class Interpreter:
             _STATEMENTS[type(statement)](self, statement)
 
     def s_assign(self, node: ir.Assign) -> None:
+        self.frame.kept = node.value.ref
         alias = isinstance(node.value, ir.Name | ir.GetAttr) and all(
             isinstance(target, ir.Name) for target in node.targets
         )
@@ -383,8 +387,11 @@ class Interpreter:
         if isinstance(target, ir.Name):
             old = self.lookup(target.id)
             edits.augment_name(self, old, target, value, node)
-            result = self.made(self.binary(node.op, old, value, node.ref), old, value)
-            self.assign_name(target.id, result, target.ref)
+            new = self.made(self.binary(node.op, old, value, node.ref), old, value)
+            if isinstance(old, Sym) and isinstance(new, Sym) and types.typeof(self, new).kind == "list":
+                new.root.uid = old.root.uid  # the same list, as far as anybody can tell
+                order.added(self, new)
+            self.assign_name(target.id, new, target.ref)
         elif isinstance(target, ir.GetAttr):
             base = self.eval(target.base, moved=False)
             old = self.getattr(base, target.name, target.ref)
@@ -403,6 +410,9 @@ class Interpreter:
     def s_return(self, node: ir.Return) -> None:
         value = self.eval(node.value) if node.value is not None else NOTHING
         if self.frame.state is not None:
+            if node.value is not None:
+                defaults.note_value(self, value, "returned", node.ref)
+                order.shows(self, value, "returned", node.value.ref)
             self.frame.returns.append((value, self.state))
             self.frame.exits.append(node.value.ref if node.value is not None else node.ref)
             self.frame.last = self.state
@@ -431,11 +441,12 @@ class Interpreter:
 
     def s_for(self, node: ir.For) -> None:
         iterable = self.eval(node.iter)
-        loops.loop(
+        loops.over(
             self,
+            iterable,
+            node.iter.ref,
             lambda number: self._bind_element(node.target, iterable, number, node),
             lambda: self.block(node.body),
-            loops.length(self, iterable),
         )
         if self.frame.state is not None:
             self.block(node.orelse)
@@ -481,7 +492,10 @@ class Interpreter:
         before = self.state
         mark = ("try", next(unique))
         frame.state = before.fork({mark: "whole"})
+        outer = frame.caught
+        frame.caught = outer | {name for handler in node.handlers for name in self._awaited(handler)}
         self.block(node.body)
+        frame.caught = outer
         if frame.state is not None:
             self.block(node.orelse)
         states: list[State | None] = [frame.state]
@@ -503,24 +517,26 @@ class Interpreter:
         else:
             frame.state = joined
 
+    def _awaited(self, handler: ir.Handler) -> Iterable[str]:
+        """The names of the exceptions that a handler is for."""
+        node = handler.type
+        for item in node.items if isinstance(node, ir.Sequence) else () if node is None else (node,):
+            value = types.static_value(self, item)
+            if isinstance(value, Ext):
+                yield value.name.rpartition(".")[2]
+
     def s_with(self, node: ir.With) -> None:
-        failing = 0
+        frame = self.frame
+        outer = frame.glance, frame.caught
         for item, target in node.items:
             value = self.eval(item)
             if target is not None:
                 self.assign(target, value, node)
-            called = item.func if isinstance(item, ir.Call) else None
-            name = (
-                called.name
-                if isinstance(called, ir.GetAttr)
-                else called.id
-                if isinstance(called, ir.Name)
-                else ""
-            )
-            failing += is_failing(name)
-        self.frame.glance += failing
+            if types.typeof(self, value).kind == "raises":
+                frame.glance += 1
+                frame.caught = frame.caught | {"BaseException"}
         self.block(node.body)
-        self.frame.glance -= failing
+        frame.glance, frame.caught = outer
 
     def s_match(self, node: ir.Match) -> None:
         subject = self.eval(node.subject)
@@ -580,8 +596,7 @@ class Interpreter:
     def s_function(self, node: ir.FunctionDef) -> None:
         function = node.function
         for param in function.params:
-            if param.default is not None:
-                self.eval(param.default)
+            defaults.evaluate(self, param)
         frame = self.frame if self.frame.function is not None else None
         value: Value = Func(function, self.context, frame)
         if self.frame.passes:
@@ -630,6 +645,7 @@ class Interpreter:
                 type_ = types.annotation_type(self, statement.annotation)
                 if default is not None and (held := types.typeof(self, default)).kind in OBJECTS:
                     type_ = held  # ``kernel_init: Callable = nn.initializers.normal()``
+                defaults.note_field(self, info, statement, default)
                 meta = isinstance(default, Sym) and default.child((".", "meta")) in self.state.heap
                 info.own_fields[name] = Field(name, type_, statement.target.ref, default, meta)
             else:
@@ -748,6 +764,8 @@ class Interpreter:
     def e_getitem(self, node: ir.GetItem) -> Value:
         base = self.eval(node.base, moved=False)
         steps = self.index(node.index)
+        if steps and isinstance(steps[0], Range | int):
+            order.shows(self, base, "picked", node.ref)
         if isinstance(base, Ext | ClassValue | Func | Wrapped | Bound | Partial):
             return base  # a subscripted generic, or nnx's Class[...]
         if isinstance(node.base, ir.Call) and isinstance(base, Tup) and steps == (0,):
@@ -804,7 +822,11 @@ class Interpreter:
                 values.append(self.eval(item))
         if node.kind == "tuple" and known:
             return bounded(Tup(tuple(values)))
-        sym = self.fresh(Type(node.kind), node.ref, node.kind)
+        type_ = order.set_type(self, values) if node.kind == "set" else Type(node.kind)
+        sym = self.fresh(type_, node.ref, node.kind)
+        for item, value in zip(node.items, values, strict=False):
+            if isinstance(item, ir.Star) and node.kind != "set":
+                order.mark(self, sym, order.source_of(self, value, item.value.ref))
         if known and node.kind != "set":
             sym.root.size = None if node.kind == "list" else len(values)
             for position, value in enumerate(values):
@@ -850,6 +872,7 @@ class Interpreter:
             element = self.eval(node.element)
             if node.value is not None:
                 held = self.eval(node.value)
+                order.placed(self, held, node.value.ref)
                 self.state.heap[Sym(sym.root, (("[", self.as_index(element)),))] = held
             else:
                 self.state.heap[Sym(sym.root, (("[", count[0]),))] = element
@@ -863,11 +886,14 @@ class Interpreter:
                 self.eval(test)
             self._clauses(node, level + 1, sym, count)
 
-        loops.loop(
+        if node.kind in ("list", "generator"):
+            order.mark(self, sym, order.source_of(self, iterable, clause.iter.ref))
+        loops.over(
             self,
+            iterable,
+            clause.iter.ref,
             lambda number: self._bind_element(clause.target, iterable, number, clause),
             body,
-            loops.length(self, iterable),
         )
         loops.join_breaks(self)
 
@@ -950,7 +976,14 @@ class Interpreter:
                     return Linear(right, left.value)
             if op == "+" and isinstance(left, Tup) and isinstance(right, Tup):
                 return bounded(Tup(left.items + right.items))
-        if all(types.typeof(self, side).kind in ("static", "number", "str") for side in (left, right)):
+        kinds = [types.typeof(self, side).kind for side in (left, right)]
+        if kinds[0] == "set" or (op in "-&|^" and isinstance(left, Iter) and left.kind == "keys"):
+            return self.fresh(types.typeof(self, left) if kinds[0] == "set" else order.SET, ref, "set")
+        if kinds[0] == "path" and op == "/":
+            return self.fresh(Type("path"), ref, "path")
+        if op == "+" and "list" in kinds and set(kinds) <= {"list", "tuple", ""}:
+            return order.joined(self, left, right, ref)
+        if all(kind in ("static", "number", "str") for kind in kinds):
             return self.fresh(types.STATIC, ref, "arithmetic")
         for side in (left, right):
             type_ = types.typeof(self, side)
@@ -995,9 +1028,10 @@ class Interpreter:
         return Sym(Root("local"))
 
     def e_opaque(self, node: ir.Opaque) -> Value:
-        for part in node.parts:
-            self.eval(part)
-        return self.fresh(Type("str") if node.kind == "string" else UNKNOWN, node.ref)
+        static = [types.is_static(self, self.eval(part)) for part in node.parts]
+        if node.kind == "string":
+            return self.fresh(Type("str") if all(static) else types.TEXT, node.ref)
+        return self.fresh(UNKNOWN, node.ref)
 
 
 def _names(target: ir.Expr) -> Iterable[str]:

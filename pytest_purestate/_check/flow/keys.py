@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_purestate._check import ir
 from pytest_purestate._check.apis import OBJECTS
-from pytest_purestate._check.flow import summarise, types
+from pytest_purestate._check.flow import order, summarise, types
 from pytest_purestate._check.flow.facts import (
     Broadcast,
     Captured,
     ConstantKey,
+    IgnoredKey,
     Reuse,
     Seed,
     Split,
@@ -254,6 +255,8 @@ def spend(
         _meet(it, place, type_, use, entries)
         state.spent[place.root] = (*entries, (place.path, use))
         _mark_spent(frame, place, use)
+        if kind == "split":
+            order.split(it, place, ref)
         if strong and not frame.replays:
             _note_constant(frame, place, use)
             _note_broadcast(frame, place, type_, use, captured)
@@ -291,7 +294,8 @@ def note_constant_field(it: Interpreter, default: Value | None, node: ir.Expr | 
         return
     value = default
     if isinstance(default, Sym) and default.root.origin is not None and default.root.origin.verb == "field":
-        value = it.state.heap.get(default.child((".", "default")), default)
+        made = it.state.heap.get(default.child((".", "made")), default)
+        value = it.state.heap.get(default.child((".", "default")), made)
     if isinstance(value, Sym) and value.root.constant and value.root.origin is not None:
         ref = value.root.origin.ref if value.root.origin.context is it.context else node.ref
         it.frame.facts.constants.setdefault(ref, ConstantKey(ref, "field", None, Confidence.HIGH))
@@ -531,6 +535,27 @@ def finish(it: Interpreter, frame: Frame) -> None:
         _find_stale(it, frame)
         _find_spent_before(it, frame)
         _find_captured(it, frame)
+        _find_ignored(it, frame)
+
+
+_GLOBAL_GENERATORS = ("numpy.random.", "random.")
+
+
+def _find_ignored(it: Interpreter, frame: Frame) -> None:
+    """Draws from a global generator beside a key that is never looked at."""
+    if frame.function is None or frame.function.owner is not None:
+        return  # a method takes what its base class says
+    drawn = [
+        effect
+        for effect in frame.facts.effects.values()
+        if effect.kind == "host-rng" and effect.inner is None and effect.what.startswith(_GLOBAL_GENERATORS)
+    ]
+    for param, sym in frame.params if drawn else ():
+        if sym.root not in frame.looked and not param.name.startswith("_"):
+            annotated = types.typeof(it, sym).kind == "key"
+            for effect in drawn:
+                fact = IgnoredKey(effect.ref, effect.what, param, annotated)
+                frame.facts.ignored.setdefault(effect.ref, fact)
 
 
 _TWIN = re.compile(r"(^|_)target(_|$)")

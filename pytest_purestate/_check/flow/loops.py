@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from pytest_purestate._check.flow import calls, types
+from pytest_purestate._check.flow import calls, order, types
 from pytest_purestate._check.flow.frame import Loop
 from pytest_purestate._check.flow.state import State, merge, merge_values
 from pytest_purestate._check.flow.values import (
@@ -26,7 +26,7 @@ from pytest_purestate._check.flow.values import (
 if TYPE_CHECKING:
     from pytest_purestate._check.flow.interpret import Interpreter
 
-__all__ = ["element", "join_breaks", "length", "loop", "offset"]
+__all__ = ["element", "join_breaks", "length", "loop", "offset", "over"]
 
 
 PASSES = 2
@@ -76,6 +76,31 @@ def loop(
         frame.state = merge([*ended, frame.state])
 
 
+def over(
+    it: Interpreter, iterable: Value, ref: int, start: Callable[[int], bool], body: Callable[[], None]
+) -> None:
+    """Run ``body`` for the elements of ``iterable``, which the expression ``ref`` gave."""
+    source = order.source_of(it, iterable, ref)
+    since = next(unique)
+    disorder = it.frame.disorder
+    if isinstance(iterable, Iter) and iterable.kind == "zip":
+        order.paired(it, iterable.parts, ref)
+
+    def begin(number: int) -> bool:
+        if source is not None:
+            disorder.append((source, since, next(unique)))
+        return start(number)
+
+    def run() -> None:
+        body()
+        if source is not None:
+            disorder.pop()
+
+    depth = len(disorder)
+    loop(it, begin, run, length(it, iterable))
+    del disorder[depth:]
+
+
 def join_breaks(
     it: Interpreter,
 ) -> None:
@@ -109,6 +134,8 @@ def element(it: Interpreter, iterable: Value, number: int) -> Value:
         kind, parts = iterable.kind, iterable.parts
         if kind == "zip":
             return Tup(tuple([element(it, part, number) for part in parts]))
+        if kind == "enumerate" and it.frame.disorder and order.source_of(it, parts[0], -1) is not None:
+            return Tup((order.position(it.frame.disorder[-1][0]), element(it, parts[0], number)))
         if kind == "enumerate":
             return Tup(
                 (

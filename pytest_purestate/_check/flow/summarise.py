@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
-from pytest_purestate._check.flow import keys, successions, types
+from pytest_purestate._check.flow import defaults, keys, successions, types
+from pytest_purestate._check.flow.facts import Mutation
 from pytest_purestate._check.flow.frame import Frame
 from pytest_purestate._check.flow.state import State, merge, merge_values
 from pytest_purestate._check.flow.summary import Summary, reachable
@@ -62,7 +63,7 @@ def _interpret(it: Interpreter, func: Func) -> Summary:
     frame = Frame(function, it.context, parent)
     it.frame = frame
     frame.tracing = int(function in it.context.facts.traced or function in it.veiled)
-    params = _bind_params(it, func, frame)
+    params = frame.params = _bind_params(it, func, frame)
     it.block(function.body)
     if frame.state is not None:
         frame.returns.append((NOTHING, frame.state))
@@ -96,6 +97,7 @@ def _bind_params(it: Interpreter, func: Func, frame: Frame) -> tuple[tuple[ir.Pa
             type_ = Type("dict")
         sym = Sym(Root("param", type_, param.name, Origin(it.context, param.ref), owner=function))
         out.append((param, sym))
+        defaults.bind(it, frame, param, sym)
         it.state.env[param.name] = sym
     cls = it.class_of(function.owner) if function.owner is not None else None
     if cls is not None and function.is_classmethod:
@@ -142,7 +144,7 @@ def _summarise(
         tuple(uses),
         (*stores, *rebound),
         result,
-        tuple(m for m in frame.facts.mutations.values() if m.place.root.kind != "local"),
+        tuple(m for m in frame.facts.mutations.values() if m.place.root.kind != "local" or _of_copy(m)),
         tuple(frame.facts.effects.values()),
         {
             place: leaving(it, value, frame, state)
@@ -155,6 +157,12 @@ def _summarise(
         tuple(frame.called.items()),
         tuple(frame.given),
     )
+
+
+def _of_copy(mutation: Mutation) -> bool:
+    """Whether an attribute of a copy of a parameter is assigned: the copy is frozen where the original is."""
+    base = mutation.place.root.base
+    return mutation.how == "setattr" and base is not None and base.root.kind == "param" and not base.path
 
 
 def leaving(

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BUILTINS",
     "STATIC",
+    "TEXT",
     "annotation_type",
     "declared_type",
     "element_type",
@@ -56,6 +57,9 @@ __all__ = [
 BUILTINS = frozenset(dir(builtins))
 STATIC = Type("static")
 """Shapes, dtypes, treedefs: Python values at trace time."""
+
+TEXT = Type("str", name="formatted")
+"""A text in which something stands that may be a tracer."""
 
 _STATIC_ATTRIBUTES = frozenset("shape ndim dtype size aval sharding nbytes itemsize weak_type".split())
 
@@ -108,12 +112,14 @@ def is_static(
         return True
     if isinstance(value, Tup):
         return all(is_static(it, item, depth + 1, heap) for item in value.items)
+    if isinstance(value, Choice):
+        return all(is_static(it, option, depth + 1, heap) for option, _ in value.options)
     if isinstance(value, Linear):
         return is_static(it, value.base, depth + 1, heap)
     if isinstance(value, Sym):
         kind = typeof(it, value).kind
         if kind in ("static", "number", "str"):
-            return True
+            return typeof(it, value) != TEXT
         if kind in ("list", "tuple", "dict", "set") and value.root.kind == "local":
             heap = it.state.held() if heap is None else heap
             held = [
@@ -130,7 +136,7 @@ def is_static(
 _NEVER_TRACED = OBJECTS.union(("static", "str", "logger", "none", "entropy", "number"))
 _MANY = 500
 _DISPLAYS = ("list", "dict", "set")
-_HASHABLE = ("tuple", "generator")  # what is like a list for all else
+_HASHABLE = ("generator", "frozenset")  # what is like a list or a set for all else
 _BUFFERS = ("array", "zeros", "ones", "arange", "full")
 
 
@@ -152,11 +158,12 @@ def unhashable(it: Interpreter, value: Value) -> tuple[str, int, Confidence] | N
     own = origin is not None
     made = origin.ref if origin is not None and origin.context is it.context else -1
     sure = Confidence.HIGH if own else Confidence.MEDIUM
-    if type_.kind in _DISPLAYS and type_.certain and type_.name not in _HASHABLE:
+    verb = origin.verb if origin is not None else ""
+    if type_.kind in _DISPLAYS and type_.certain and type_.name not in _HASHABLE and verb not in _HASHABLE:
         return f"a {type_.kind}", made, sure
     if type_.kind == "array" and type_.certain and own:
         return "an array", made, sure
-    if type_.kind == "numpy" and origin is not None and origin.verb in _BUFFERS:
+    if type_.kind == "numpy" and verb in _BUFFERS:
         return "a NumPy array", made, sure
     if type_.kind == "instance" and type_.cls is not None and not type_.cls.hashable:
         return f"an instance of `{type_.cls.name}`, which has no hash", made, sure

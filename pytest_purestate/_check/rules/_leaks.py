@@ -43,7 +43,7 @@ def leaks(module: ModuleFacts) -> Iterator[Leak]:
             if effect.kind in ("global", "nonlocal") and not (
                 effect.kind == "nonlocal" and owner_is_traced(facts, effect, traced)
             ):
-                sure = _sure(module, facts, direct, effect.sources)
+                sure = _sure(module, facts, direct, effect)
                 if sure is not None:
                     yield Leak(
                         facts,
@@ -56,7 +56,7 @@ def leaks(module: ModuleFacts) -> Iterator[Leak]:
                     )
         for mutation in facts.mutations.values():
             kind = _outlives(facts, direct, mutation, traced)
-            sure = _sure(module, facts, direct, mutation.sources)
+            sure = _sure(module, facts, direct, mutation)
             if not kind or mutation.static or sure is None:
                 continue
             at = mutation
@@ -69,11 +69,15 @@ def leaks(module: ModuleFacts) -> Iterator[Leak]:
 
 
 def _sure(
-    module: ModuleFacts, facts: FunctionFacts, direct: Trace | None, sources: frozenset[Root]
+    module: ModuleFacts, facts: FunctionFacts, direct: Trace | None, stored: Mutation | Effect
 ) -> Confidence | None:
-    """How sure it is that a value made of these is a tracer; None when nothing says so."""
+    """How sure it is that what is stored is a tracer; None when nothing says so."""
     best: Confidence | None = None
-    for root in sources:
+    if isinstance(stored, Mutation) and stored.type.kind == "optimizer":
+        best = (
+            Confidence.HIGH
+        )  # what an optimizer computes in a trace are tracers, whatever it computes it from
+    for root in stored.sources:
         found: Confidence | None = None
         if root.kind == "local":
             found = Confidence.HIGH  # arrays made while tracing are tracers

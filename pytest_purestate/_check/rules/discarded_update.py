@@ -52,6 +52,7 @@ from pytest_purestate._check.flow.facts import Dropped, ModuleFacts
 from pytest_purestate._check.model import Applicability, Edit, Finding, Fix, Rule, Severity, Span
 from pytest_purestate._check.rules._reuse import scope_of
 
+_AWAITED = frozenset(("BaseException", "TypeError", "ValueError", "AttributeError", "KeyError", "IndexError"))
 _NAME = re.compile(r"[A-Za-z_][\w.]*")
 
 
@@ -85,7 +86,7 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
     """One finding for each functional update used as a statement."""
     for facts in module.functions:
         for dropped in facts.dropped.values():
-            if dropped.what in ("split", "fold_in"):
+            if dropped.what in ("split", "fold_in") or dropped.caught & _AWAITED:
                 continue
             text = module.text(dropped.statement)
             name = _target(text, dropped.what)

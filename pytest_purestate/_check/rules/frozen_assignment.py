@@ -41,12 +41,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pytest_purestate._check import ir
 from pytest_purestate._check.flow.classes import family_of, is_frozen
 from pytest_purestate._check.flow.facts import FunctionFacts, ModuleFacts, Mutation
 from pytest_purestate._check.model import Applicability, Confidence, Edit, Finding, Fix, Rule, Severity
 from pytest_purestate._check.rules._reuse import scope_of
 from pytest_purestate._check.rules._text import fitted
 
+_AWAITED = frozenset(
+    ("BaseException", "FrozenInstanceError", "AttributeError", "TypeError", "SetAttributeFrozenModuleError")
+)
 _CONSTRUCTION = frozenset(("__init__", "__post_init__", "__new__", "__setstate__", "setup", "__check_init__"))
 
 
@@ -87,21 +91,62 @@ def _fix(module: ModuleFacts, mutation: Mutation, family: str, base: str, name: 
     )
 
 
+def _class_name(mutation: Mutation) -> str:
+    type_ = mutation.type
+    return type_.cls.name if type_.cls is not None else type_.name.rpartition(".")[2]
+
+
+def _constructs(mutation: Mutation) -> bool:
+    """Whether the edited object is the one that a constructor makes."""
+    root, owner = mutation.place.root, mutation.place.root.owner
+    if not isinstance(owner, ir.Function) or owner.owner is None or not owner.params:
+        return False
+    return owner.name in _CONSTRUCTION and root.name == owner.params[0].name
+
+
+def _of_call(module: ModuleFacts, facts: FunctionFacts, mutation: Mutation) -> Finding | None:
+    """A function of this module that assigns to what it is given, called with a frozen instance."""
+    inner = mutation.through
+    while inner is not None and inner.through is not None:
+        if _constructs(inner):
+            return None
+        inner = inner.through
+    if _is_own_module(facts, mutation, family_of(mutation.type)):
+        return None
+    if inner is None or inner.type.kind or inner.caught & _AWAITED or inner.context is not module.context:
+        return None  # where the class is known inside, that finding says it
+    base, _, name = module.text(inner.target).rpartition(".")
+    cls, family = _class_name(mutation), family_of(mutation.type)
+    scopes = (scope_of(other) for other in module.functions if (inner.ref, inner.how) in other.mutations)
+    return Finding(
+        code=RULE.code,
+        path=module.path,
+        message=f"`{base}` is a frozen `{cls}` here; its attribute `{name}` cannot be assigned",
+        primary=module.label(inner.ref, "raises when it runs"),
+        related=(module.label(mutation.target, f"called with a `{cls}` here"),),
+        help=f"make a new one: `{_new_value(family, base, name, '...')}`",
+        confidence=Confidence.HIGH if mutation.type.certain else Confidence.MEDIUM,
+        scope=next(scopes, scope_of(facts)),
+    )
+
+
 def check(module: ModuleFacts) -> Iterator[Finding]:
     """One finding for each assignment to an attribute of a provably frozen instance."""
+    through: dict[int, Finding] = {}
     for facts in module.functions:
         for mutation in facts.mutations.values():
-            if mutation.how != "setattr" or mutation.through is not None or not is_frozen(mutation.type):
+            if mutation.how != "setattr" or mutation.caught & _AWAITED or not is_frozen(mutation.type):
+                continue
+            if mutation.through is not None:
+                finding = _of_call(module, facts, mutation)
+                if finding is not None:
+                    through.setdefault(finding.primary.span.start, finding)
                 continue
             family = family_of(mutation.type)
             if _is_own_module(facts, mutation, family):
                 continue
             base, _, name = module.text(mutation.target).rpartition(".")
-            cls = (
-                mutation.type.cls.name
-                if mutation.type.cls is not None
-                else mutation.type.name.rpartition(".")[2]
-            )
+            cls = _class_name(mutation)
             yield Finding(
                 code=RULE.code,
                 path=module.path,
@@ -112,6 +157,7 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
                 fix=_fix(module, mutation, family, base, name),
                 scope=scope_of(facts),
             )
+    yield from through.values()
 
 
 RULE = Rule(code="PS203", name="frozen-assignment", since="0.1", severity=Severity.ERROR, check=check)

@@ -61,6 +61,8 @@ def _fix(module: ModuleFacts, mutation: Mutation) -> Fix | None:
     statement, target = module.span(mutation.ref), module.span(mutation.target)
     text = module.text(mutation.target)
     value = fitted("f(x={})", module.text(mutation.value))
+    if "#" in module.slice(Span(module.span(mutation.value).end, statement.end)):
+        return None  # a comment in the parentheses around the value
     between = module.slice(Span(target.end, module.span(mutation.value).start)).strip()
     bracket = _index_start(text)
     if target.start != statement.start or bracket < 0 or between.rstrip("( ") != f"{mutation.op}=":
@@ -93,6 +95,8 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
     for facts in module.functions:
         for mutation in facts.mutations.values():
             if mutation.how != "setitem" or mutation.through is not None or mutation.type.kind != "array":
+                continue
+            if mutation.caught & {"BaseException", "TypeError"}:
                 continue
             name = module.text(mutation.target)
             base = name[: _index_start(name)] if _index_start(name) > 0 else name

@@ -41,7 +41,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pytest_purestate._check.flow.facts import ModuleFacts
+from pytest_purestate._check.flow.facts import FunctionFacts, ModuleFacts
 from pytest_purestate._check.model import Confidence, Finding, Rule, Severity
 from pytest_purestate._check.rules._reuse import scope_of
 
@@ -55,6 +55,7 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
     """One finding for each key that is made from the clock, from entropy or from an unseeded generator."""
     seeded = any(effect.kind == "seed" for facts in module.functions for effect in facts.effects.values())
     for facts in module.functions:
+        yield from _of_ignored_key(module, facts, seeded)
         for seed in facts.seeds.values():
             source = seed.source.removeprefix("builtins.")
             drawn = seed.source.startswith(("random.", "numpy.random."))
@@ -68,6 +69,27 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
                 confidence=min(seed.confidence, unsure) if drawn or source == "hash" else seed.confidence,
                 scope=scope_of(facts),
             )
+
+
+def _of_ignored_key(module: ModuleFacts, facts: FunctionFacts, seeded: bool) -> Iterator[Finding]:
+    """Draws from the host's generator in a function that is given a key."""
+    for ignored in facts.ignored.values():
+        given = module.given_keys.get(ignored.param)
+        if given is None and not ignored.annotated:
+            continue
+        name = facts.function.name if facts.function is not None else ""
+        related = () if given is None else (module.label(given, "a key is handed over here"),)
+        yield Finding(
+            code=RULE.code,
+            path=module.path,
+            message=f"`{ignored.source}` draws from a global generator, and `{name}` ignores its key "
+            f"`{ignored.param.name}`",
+            primary=module.label(ignored.ref, "another result in every run"),
+            related=related,
+            help=f"draw with `jax.random` from `{ignored.param.name}`",
+            confidence=Confidence.LOW if seeded or module.is_test else Confidence.MEDIUM,
+            scope=scope_of(facts),
+        )
 
 
 RULE = Rule(code="PS110", name="irreproducible-seed", since="0.1", severity=Severity.WARNING, check=check)

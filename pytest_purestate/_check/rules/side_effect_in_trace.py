@@ -41,14 +41,17 @@ def train(w, xs):
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from pytest_purestate._check import ir
 from pytest_purestate._check.flow.facts import Effect, FunctionFacts, ModuleFacts, Mutation, Trace
-from pytest_purestate._check.model import Confidence, Finding, Rule, Severity
+from pytest_purestate._check.model import Confidence, Finding, Label, Rule, Severity
 from pytest_purestate._check.rules._leaks import leaks, owner_is_traced
 from pytest_purestate._check.rules._reuse import scope_of, trace_label
 
+_NAME = re.compile(r"[\w.]+")
+_CALLED = re.compile(r"[\w.]+(?=\()")
 _TEXT = {
     "print": "`{what}` runs while tracing only",
     "log": "`{what}` logs while tracing only",
@@ -80,7 +83,7 @@ def _of_effect(module: ModuleFacts, facts: FunctionFacts, trace: Trace, effect: 
     text = _TEXT.get(effect.kind)
     if text is None:
         return None
-    what = effect.what.removeprefix("builtins.")
+    what, callers = _spelled(effect)
     name = facts.function.name if facts.function is not None else ""
     where = text.format(what=what)
     ref = effect.statement if effect.kind in ("global", "nonlocal") and effect.statement >= 0 else effect.ref
@@ -89,11 +92,39 @@ def _of_effect(module: ModuleFacts, facts: FunctionFacts, trace: Trace, effect: 
         path=module.path,
         message=f"{where}: `{name}` is traced by `{trace.api}`",
         primary=module.label(ref, "not run by the compiled function"),
-        related=(trace_label(trace),),
+        related=(*callers, trace_label(trace)),
         help=_HELP.get(effect.kind, "do it outside the traced function"),
-        confidence=_sure(module, True),
+        confidence=Confidence.LOW if _tells_of_tracing(effect) else _sure(module, True),
         scope=scope_of(facts),
     )
+
+
+def _spelled(effect: Effect) -> tuple[str, tuple[Label, ...]]:
+    """What runs, as the user wrote it, and where it stands when a called function of another module does it."""
+    inner = effect
+    while inner.inner is not None:
+        inner = inner.inner
+    if inner.kind in ("global", "nonlocal"):
+        text = inner.what
+    else:
+        lowered = inner.context.lowered
+        text = lowered.source.slice(inner.context.callee_span(inner.ref))
+        text = text if _NAME.fullmatch(text) else inner.what.removeprefix("builtins.")
+    if inner is effect or effect.callee is None:
+        return text, ()
+    lowered = inner.context.lowered
+    called = _CALLED.match(effect.context.lowered.source.slice(effect.context.lowered.span(effect.ref)))
+    outer = called[0] if called is not None else effect.callee.name
+    label = Label(inner.context.callee_span(inner.ref), f"called by `{outer}` here", lowered.source.path)
+    return text, (label,)
+
+
+def _tells_of_tracing(effect: Effect) -> bool:
+    """Whether it tells of shapes or of an object that is being made: what is known, and right, while tracing."""
+    if effect.kind not in ("print", "log"):
+        return False
+    made = effect.callee is not None and effect.callee.name in ("__init__", "__post_init__")
+    return effect.static or made
 
 
 def _sure(module: ModuleFacts, certain: bool) -> Confidence:
