@@ -27,6 +27,7 @@ from pytest_purestate._check.flow import (
     successions,
     summarise,
     types,
+    variables,
 )
 from pytest_purestate._check.flow.classes import family_of
 from pytest_purestate._check.flow.facts import (
@@ -352,14 +353,16 @@ def _bind(
 def _call_function(it: Interpreter, func: Func, args: Args, ref: int) -> Value:
     owner = func.context.interpreter
     frame = it.frame
-    if func.context is it.context:
-        frame.facts.calls.setdefault(ref, func.function)
     declared = func.context.declared(func.function.qualname)
     if declared is not None:
+        _note_call(it, func, ref)
         return _call_declared(it, declared, func, args, ref, func.function.name)
     summary = summarise.summary_of(owner, func) if owner is not None else None
     if owner is not None and owner is not it:
         it.frame = frame
+    if summary is not None and func.function not in func.context.facts.traced:
+        variables.replayed(it, summary, func.context, ref)
+    _note_call(it, func, ref)
     if summary is None:
         return it.fresh(UNKNOWN, ref)
     if not summary.returns:  # it only raises: who overrides it is not known
@@ -407,6 +410,12 @@ def _call_function(it: Interpreter, func: Func, args: Args, ref: int) -> Value:
                     moved_use = _outside(it, use, ref, guards)
                     it.state.spent[target.root] = (*it.state.spent.get(target.root, ()), (path, moved_use))
     return result
+
+
+def _note_call(it: Interpreter, func: Func, ref: int) -> None:
+    if func.context is it.context:
+        it.frame.facts.calls.setdefault(ref, func.function)
+        variables.called(it, func.function)
 
 
 def _captured(it: Interpreter, func: Func, name: str, place: Sym) -> Value:
@@ -503,6 +512,8 @@ def _replay_edits(
             continue
         if mutation.how in edits.MUTATORS and not edits.is_plain_container(it, place):
             continue  # the method is another one than that of a list or dict
+        if mutation.place.root.kind == "param":
+            variables.edited(it, place, None, ref)
         if mutation.how != "setattr":
             defaults.note(it, place, "edited", ref)
             aliases.write(it, place, ref, refs.get(mutation.place.root, ref))
@@ -986,6 +997,8 @@ def _mutator(
     it: Interpreter, base: Sym, name: str, args: Args, ref: int, base_ref: int, node: ir.GetAttr | None
 ) -> Value:
     """``append``, ``update``, ... on a container: what goes in is moved, not spent."""
+    if types.typeof(it, base).kind in ("list", "dict", "set"):
+        variables.edited(it, base, None, ref)
     # ``metrics.update(...)`` on an unknown object may be anything; only containers are edited by it.
     static = bool(args.every()) and all(types.is_static(it, value) for value, _ in args.every())
     stored = Tup(tuple([value for value, _ in args.every()]))
@@ -1241,13 +1254,13 @@ def _note_rebuilt(it: Interpreter, signature: Signature, function: Value, ref: i
     what = ""
     if isinstance(function, Func) and function.function.is_lambda:
         what = "lambda"
-    elif isinstance(function, Func) and function.frame is frame:
+    elif isinstance(function, Func) and function.function in frame.facts.built:
         what = "def"
     elif isinstance(function, Partial) and _followable(it, function.func):
         what = "partial"
     elif isinstance(function, Bound):
         what = "method"
-    if what and not (what == "def" and function not in frame.made):
+    if what:
         frame.facts.rebuilt.setdefault(ref, Rebuilt(ref, signature.name, what))
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
 from pytest_purestate._check.apis import OBJECTS
-from pytest_purestate._check.flow import aliases, defaults, order, types
+from pytest_purestate._check.flow import aliases, defaults, order, types, variables
 from pytest_purestate._check.flow.classes import family_of, is_frozen
 from pytest_purestate._check.flow.facts import Mutation
 from pytest_purestate._check.flow.values import Choice, Const, Range, Sym, Type, Value
@@ -145,6 +145,7 @@ def mutate(
 
 def store_attribute(it: Interpreter, base: Value, target: ir.GetAttr, value: Value, node: object) -> None:
     """``base.name = value``."""
+    variables.edited(it, base, (".", target.name), getattr(node, "ref", target.ref))
     if isinstance(base, Sym):
         place = Sym(base.root, (*base.path, (".", target.name)))
         function = it.frame.function
@@ -195,6 +196,7 @@ def store_item(
     statement = getattr(node, "ref", target.ref)
     value_ref = getattr(getattr(node, "value", None), "ref", -1)
     op = node.op if isinstance(node, ir.AugAssign) else ""
+    variables.edited(it, base, ("[", index[0]) if len(index) == 1 else None, statement)
     if isinstance(value, Sym):
         it.frame.moved.add(value.root)
     order.placed(it, value, statement)
@@ -232,6 +234,7 @@ def delete_item(
     it: Interpreter, base: Value, index: tuple[object, ...], target: ir.GetItem, node: ir.Delete
 ) -> None:
     """``del base[index]``."""
+    variables.edited(it, base, ("[", index[0]) if len(index) == 1 else None, node.ref)
     if isinstance(base, Sym) and len(index) == 1 and not isinstance(index[0], Range):
         it.state.heap.pop(Sym(base.root, (*base.path, ("[", index[0]))), None)
     mutate(it, base, target.base, node.ref, target.ref, "delitem")

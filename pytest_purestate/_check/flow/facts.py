@@ -27,6 +27,7 @@ __all__ = [
     "Lost",
     "ModuleFacts",
     "Mutation",
+    "Rebound",
     "Rebuilt",
     "Reuse",
     "Seed",
@@ -240,6 +241,22 @@ class Rebuilt:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Rebound:
+    """A module variable bound anew, or edited, after ``at`` calls. ``place`` is its spelling; ``*`` is all of it.
+
+    ``sure`` says how likely a function that ran before runs again behind it, when the order is not known.
+    ``inner`` is what a called function does.
+    """
+
+    context: ModuleContext
+    ref: int
+    place: str
+    at: int
+    sure: Confidence
+    inner: Rebound | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Successor:
     """A new value made from an old one, bound to a local name and never used for anything."""
 
@@ -358,6 +375,14 @@ class FunctionFacts:
     broadcasts: dict[int, Broadcast] = field(default_factory=dict)
     stale: dict[int, Stale] = field(default_factory=dict)
     rebuilt: dict[int, Rebuilt] = field(default_factory=dict)
+    reads: dict[str, int] = field(
+        default_factory=dict
+    )  # of module variables and of parts of them, and where first
+    rebound: dict[tuple[int, str], Rebound] = field(default_factory=dict)
+    built: set[ir.Function] = field(default_factory=set)  # functions defined in a pass of a loop
+    ran: list[ir.Function] = field(
+        default_factory=list
+    )  # functions of this module, in the order of the calls
     defaults: dict[tuple[int, str], SharedDefault] = field(default_factory=dict)
     aliased: dict[int, Aliased] = field(default_factory=dict)
     unordered: dict[int, Unordered] = field(default_factory=dict)

@@ -79,7 +79,6 @@ class Frame:
         self.lanes: tuple[set[Root], set[Root]] | None = (
             None  # objects alike for all lanes of a vmap: by in_axes, by being bound
         )
-        self.made: set[Value] = set()  # functions defined in a loop pass
         self.glance = 0  # how many looks at no more than what a value is made like enclose this
         self.tracing = 0  # how many transforms enclose this call
         self.given: list[tuple[Sym, Donation]] = []  # parameters and captured variables that were donated

@@ -34,6 +34,7 @@ from pytest_purestate._check.flow import (
     successions,
     summarise,
     types,
+    variables,
 )
 from pytest_purestate._check.flow.classes import ClassInfo, Field
 from pytest_purestate._check.flow.facts import Effect
@@ -228,6 +229,10 @@ class Interpreter:
                 sources = types.sources(self, value)
                 effect = Effect(self.context, ref, kind, name, frame.statement, sources=sources)
                 frame.facts.effects.setdefault(ref, effect)
+                if not nonlocal_:
+                    variables.rebound(self, name, value, ref)
+        elif frame is self.module_frame:
+            variables.rebound(self, name, value, ref)
         self.state.env[name] = value
 
     # --- places and types ------------------------------------------------------------------
@@ -600,7 +605,7 @@ class Interpreter:
         frame = self.frame if self.frame.function is not None else None
         value: Value = Func(function, self.context, frame)
         if self.frame.passes:
-            self.frame.made.add(value)
+            self.frame.facts.built.add(function)
         for decorator in reversed(function.decorators):
             value = calls.decorate(self, self.eval(decorator), value, decorator)
         self.state.env[function.name] = value
@@ -679,6 +684,7 @@ class Interpreter:
         value = self.lookup(node.id)
         if isinstance(value, Sym | Choice | Tup | Part):
             keys.mark_read(self.frame, value, node.id)
+            variables.read(self, value, node.ref)
         return value
 
     def e_const(self, node: ir.Const) -> Value:
@@ -691,6 +697,7 @@ class Interpreter:
 
     def note_attribute(self, base: Value, name: str, ref: int) -> None:
         """Note that an attribute of an object from outside is read."""
+        variables.read_part(self, base, (".", name), ref)
         if isinstance(base, Sym) and not base.path and base.root.kind != "local":
             self.frame.facts.attributes.setdefault((base.root, name), ref)
 
@@ -764,6 +771,8 @@ class Interpreter:
     def e_getitem(self, node: ir.GetItem) -> Value:
         base = self.eval(node.base, moved=False)
         steps = self.index(node.index)
+        if len(steps) == 1:
+            variables.read_part(self, base, ("[", steps[0]), node.ref)
         if steps and isinstance(steps[0], Range | int):
             order.shows(self, base, "picked", node.ref)
         if isinstance(base, Ext | ClassValue | Func | Wrapped | Bound | Partial):
@@ -850,6 +859,8 @@ class Interpreter:
 
     def e_lambda(self, node: ir.Lambda) -> Value:
         frame = self.frame if self.frame.function is not None else None
+        if self.frame.passes:
+            self.frame.facts.built.add(node.function)
         return Func(node.function, self.context, frame)
 
     def e_comprehension(self, node: ir.Comprehension) -> Value:

@@ -126,9 +126,13 @@ class Project:
         Interpreter(context).run_module()
         return context
 
+    def is_foreign(self, name: str) -> bool:
+        """Whether a dotted name is surely none of the project's."""
+        return name.split(".", 1)[0] in self._foreign
+
     def lookup(self, importer: Path | None, name: str) -> Value | None:
         """What the absolute (or ``.``-relative) dotted ``name`` means to ``importer``."""
-        if importer is None or name.split(".", 1)[0] in self._foreign:
+        if importer is None or self.is_foreign(name):
             return None
         lead = "." if name.startswith(".") else ""
         parts = name.lstrip(".").split(".")

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["summary_of"]
 
+_MOST = 50  # module variables that one function binds anew, of which its callers hear
+
 
 def summary_of(it: Interpreter, func: Func) -> Summary | None:
     """The summary of a function of this module; None inside a recursion that has none yet."""
@@ -156,6 +158,7 @@ def _summarise(
         bool(frame.returns),
         tuple(frame.called.items()),
         tuple(frame.given),
+        tuple(frame.facts.rebound.values())[:_MOST],
     )
 
 

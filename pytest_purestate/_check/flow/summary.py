@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
-from pytest_purestate._check.flow.facts import Effect, Mutation
+from pytest_purestate._check.flow.facts import Effect, Mutation, Rebound
 from pytest_purestate._check.flow.values import (
     Bound,
     Choice,
@@ -50,7 +50,8 @@ class Summary:
 
     ``always`` are the places that are spent on every way to a return; ``returns`` says that there is one.
     ``called`` are the parameters that it calls: what is handed over may hold a key. ``donates`` are the
-    parameters and captured variables whose buffers it gives away.
+    parameters and captured variables whose buffers it gives away, ``rebound`` the module variables that it binds
+    anew.
     """
 
     function: ir.Function
@@ -67,6 +68,7 @@ class Summary:
     returns: bool = True
     called: tuple[tuple[Sym, Guards], ...] = ()
     donates: tuple[tuple[Sym, Donation], ...] = ()
+    rebound: tuple[Rebound, ...] = ()
 
 
 def reachable(values: Iterable[Value], heap: Mapping[Sym, Value]) -> set[Root]:

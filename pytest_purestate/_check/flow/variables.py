@@ -1,0 +1,137 @@
+"""Which module variables a function reads, and which it binds anew or edits.
+
+Both are known by their spelling: ``NAME``, ``NAME.field``, ``NAME['key']``, ``Class.field``, ``@module.NAME``. A
+compiled function meets a new value only if it is traced again, so it also matters what ran before a write and what
+runs behind it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_purestate._check import ir
+from pytest_purestate._check.apis import OBJECTS
+from pytest_purestate._check.flow import types
+from pytest_purestate._check.flow.facts import Rebound
+from pytest_purestate._check.flow.values import (
+    NOTHING,
+    Bound,
+    ClassValue,
+    Const,
+    Ext,
+    Func,
+    Partial,
+    Path,
+    Step,
+    Sym,
+    Value,
+    Wrapped,
+    spelled,
+)
+from pytest_purestate._check.model import Confidence
+
+if TYPE_CHECKING:
+    from pytest_purestate._check.flow.interpret import Interpreter
+    from pytest_purestate._check.flow.project import ModuleContext
+    from pytest_purestate._check.flow.summary import Summary
+
+__all__ = ["called", "edited", "read", "read_part", "rebound", "replayed"]
+
+_MANY = 400  # calls whose order is remembered
+_KEPT = OBJECTS.union(("key", "keys", "logger", "entropy"))
+"""Keys have rules of their own; what a library's object holds is not part of the variable."""
+_CODE = (Func, ClassValue, Wrapped, Partial, Bound, Ext)
+
+
+def read(it: Interpreter, value: Value, ref: int) -> None:
+    """A name was looked up."""
+    if isinstance(value, Sym) and not value.path and value.root.owner is it.context:
+        it.frame.facts.reads.setdefault(value.root.name, ref)
+
+
+def read_part(it: Interpreter, base: Value, step: Step, ref: int) -> None:
+    """An attribute or element of something was looked up."""
+    name = _name(it, base)
+    if name:
+        it.frame.facts.reads.setdefault(name + (_spelled(step) or "[]"), ref)
+
+
+def _name(it: Interpreter, base: Value) -> str:
+    if isinstance(base, Sym):
+        return base.root.name if not base.path and base.root.owner is it.context else ""
+    if isinstance(base, ClassValue):
+        return base.info.name
+    if isinstance(base, Ext) and not it.context.project.is_foreign(base.name):
+        return f"@{base.name}"
+    return ""
+
+
+def _spelled(step: Step) -> str:
+    kind, name = step
+    if isinstance(name, Const):
+        name = name.value
+    return spelled(((kind, name),)) if isinstance(name, int | str) else ""
+
+
+def called(it: Interpreter, function: ir.Function) -> None:
+    """A function of this module runs."""
+    ran = it.frame.facts.ran
+    if len(ran) < _MANY:
+        ran.append(function)
+
+
+def rebound(it: Interpreter, name: str, value: Value, ref: int) -> None:
+    """A module variable is bound: at the top of the module, or by a function that declares it global."""
+    module = it.module_frame
+    old = (module.state or module.last).env.get(name)
+    if old is None or isinstance(value, _CODE) or isinstance(old, _CODE):
+        return
+    if _KEPT & {types.typeof(it, value).kind, types.typeof(it, old).kind}:
+        return
+    # A flag with a setter, or what is made when it is first asked for: set once, as a rule, before anything runs.
+    set_once = isinstance(value, Const) or (isinstance(value, Sym) and value.root.kind == "param")
+    _note(it, name, ref, Confidence.LOW if set_once or old == NOTHING else Confidence.MEDIUM)
+
+
+def edited(it: Interpreter, base: Value, step: Step | None, ref: int) -> None:
+    """What a module variable holds is edited, or a class or a module; ``step`` is what of it, when that is known."""
+    if isinstance(base, Sym):
+        if types.typeof(it, base).kind in _KEPT:
+            return
+        name, path = _holder(it, base)
+    else:
+        name, path = _name(it, base), ()
+    if name:
+        first = path[0] if path else step
+        part = "" if first is None else _spelled(first) or "[]"
+        _note(it, name + (part or "*"), ref, Confidence.LOW)
+
+
+def _holder(it: Interpreter, base: Sym) -> tuple[str, Path]:
+    """The module variable that holds an object, and the way from there; an empty name when there is none."""
+    if base.root.owner is it.context:
+        return base.root.name, base.path
+    if it.frame.function is None:
+        for name, value in it.state.env.items():
+            if (
+                isinstance(value, Sym)
+                and value.root is base.root
+                and base.path[: len(value.path)] == value.path
+            ):
+                return name, base.path[len(value.path) :]
+    return "", ()
+
+
+def replayed(it: Interpreter, summary: Summary, context: ModuleContext, ref: int) -> None:
+    """A function of the project runs that binds module variables anew."""
+    own = context is it.context
+    for inner in summary.rebound:
+        place = inner.place if own else f"@{context.lowered.module.name}.{inner.place}"
+        _note(it, place, ref, Confidence.LOW, inner)
+
+
+def _note(it: Interpreter, place: str, ref: int, sure: Confidence, inner: Rebound | None = None) -> None:
+    facts = it.frame.facts
+    known = facts.rebound.get((ref, place))
+    if known is None or known.at < len(facts.ran):
+        facts.rebound[ref, place] = Rebound(it.context, ref, place, len(facts.ran), sure, inner)
