@@ -123,6 +123,7 @@ def call(it: Interpreter, node: ir.Call) -> Value:
         base = it.eval(func.base, moved=False)
         name = func.name
         it.note_attribute(base, name, func.ref)
+        _note_callee(it, func)
         args = _arguments(it, node, name, Ext(f"{base.name}.{name}") if isinstance(base, Ext) else base)
         if frame.state is None:
             return NOTHING
@@ -130,6 +131,7 @@ def call(it: Interpreter, node: ir.Call) -> Value:
         successions.note_result(it, node.ref, name, result)
         return it.made(result, base, *(value for value, _ in args.every()))
     callee = it.eval(func)
+    _note_callee(it, func)
     name = func.id if isinstance(func, ir.Name) else ""
     args = _arguments(it, node, name, callee)
     if frame.state is None:
@@ -137,6 +139,14 @@ def call(it: Interpreter, node: ir.Call) -> Value:
     result = _call(it, callee, args, node.ref, name)
     successions.note_result(it, node.ref, name, result)
     return it.made(result, callee, *(value for value, _ in args.every()))
+
+
+def _note_callee(it: Interpreter, func: ir.Expr) -> None:
+    """Note that a captured variable, or a method of it, is called."""
+    while isinstance(func, ir.GetAttr | ir.GetItem):
+        func = func.base
+    if isinstance(func, ir.Name) and func.id in it.frame.free:
+        it.frame.facts.outside[func.id] = True
 
 
 def _only_looks(it: Interpreter, callee: Value, name: str) -> bool:
@@ -1261,7 +1271,19 @@ def _note_rebuilt(it: Interpreter, signature: Signature, function: Value, ref: i
     elif isinstance(function, Bound):
         what = "method"
     if what:
-        frame.facts.rebuilt.setdefault(ref, Rebuilt(ref, signature.name, what))
+        env = it.state.env
+        varying = {name for name, value in env.items() if frame.before.get(name) is not value}
+        fixed = {name for name in varying if _shapes(it, env[name])}
+        inner = function.function if isinstance(function, Func) else None
+        frame.facts.rebuilt.setdefault(
+            ref, Rebuilt(ref, signature.name, what, inner, frozenset(varying), frozenset(fixed))
+        )
+
+
+def _shapes(it: Interpreter, value: Value) -> bool:
+    """Whether a value is no array, and no number that might as well be one."""
+    number = isinstance(value, Const) and isinstance(value.value, int | float)
+    return not number and types.typeof(it, value).kind != "number" and types.is_static(it, value)
 
 
 def _note_shared(it: Interpreter, value: Value, ref: int, verb: str) -> None:

@@ -233,11 +233,17 @@ class Stale:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rebuilt:
-    """``jit`` of a function built anew in every iteration. ``what``: lambda, partial, method, def."""
+    """``jit`` of a function built anew in every iteration. ``what``: lambda, partial, method, def.
+
+    ``varying`` are the names that the loop binds; those in ``fixed`` hold what no argument can be.
+    """
 
     ref: int
     api: str
     what: str
+    function: ir.Function | None
+    varying: frozenset[str]
+    fixed: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -379,6 +385,7 @@ class FunctionFacts:
         default_factory=dict
     )  # of module variables and of parts of them, and where first
     rebound: dict[tuple[int, str], Rebound] = field(default_factory=dict)
+    outside: dict[str, bool] = field(default_factory=dict)  # variables from outside; whether they are called
     built: set[ir.Function] = field(default_factory=set)  # functions defined in a pass of a loop
     ran: list[ir.Function] = field(
         default_factory=list

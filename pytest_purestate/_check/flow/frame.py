@@ -53,6 +53,7 @@ class Frame:
         self.free: dict[str, Sym] = {}
         self.declared: dict[str, bool] = {}  # name -> nonlocal?
         self.passes: tuple[tuple[int, int], ...] = ()
+        self.before: dict[str, Value] = {}  # the names before the loop around began
         self.replay = 0
         self.statement = -1
         self.kept = -1  # the expression whose value the statement gives a name

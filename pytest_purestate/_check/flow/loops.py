@@ -51,6 +51,8 @@ def loop(
     frame.loops.append(loop)
     number = next(unique)
     outer = frame.passes
+    before = frame.before
+    frame.before = dict(frame.state.env) if frame.state is not None else {}
     frame.depth += 1
     passes = PASSES if frame.depth <= _DEEP and frame.steps < _BUDGET else 1
     frame.hurried = frame.hurried or passes < PASSES
@@ -71,6 +73,7 @@ def loop(
         frame.state = merge([frame.state, *loop.continues])
         loop.continues.clear()
     frame.passes = outer
+    frame.before = before
     frame.depth -= 1
     if not conditional:
         frame.state = merge([*ended, frame.state])

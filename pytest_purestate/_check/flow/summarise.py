@@ -77,6 +77,8 @@ def _interpret(it: Interpreter, func: Func) -> Summary:
             it.frame = frame
     keys.finish(it, frame)
     successions.find_lost(it, frame)
+    for name in frame.free:
+        frame.facts.outside.setdefault(name, False)
     known = [facts for facts in it.context.facts.functions if facts.function is function]
     for facts in known:
         it.context.facts.functions.remove(facts)
