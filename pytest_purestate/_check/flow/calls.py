@@ -1109,6 +1109,8 @@ def _apply_signature(
         _state_like(
             it, [entry for entry in (args.named(params, p) for p in signature.states) if entry is not None]
         )
+    if signature.role == "collections" and receiver is not None and verb == "apply_fn" and args.pos:
+        variables.applied(it, receiver, args.pos[0][0], ref)
     if signature.forwards and receiver is not None:
         _forward(it, signature, receiver, args, ref)
     if signature.effect:

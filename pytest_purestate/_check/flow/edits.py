@@ -145,6 +145,8 @@ def mutate(
 
 def store_attribute(it: Interpreter, base: Value, target: ir.GetAttr, value: Value, node: object) -> None:
     """``base.name = value``."""
+    if _put_back(it, base, target.name, value):
+        return
     variables.edited(it, base, (".", target.name), getattr(node, "ref", target.ref))
     if isinstance(base, Sym):
         place = Sym(base.root, (*base.path, (".", target.name)))
@@ -161,6 +163,7 @@ def store_attribute(it: Interpreter, base: Value, target: ir.GetAttr, value: Val
         value_ref = getattr(getattr(node, "value", None), "ref", -1)
         op = node.op if isinstance(node, ir.AugAssign) else ""
         statement = getattr(node, "ref", target.ref)
+        it.frame.assigned.setdefault((base.root, target.name), []).append((statement, "setattr"))
         mutate(
             it,
             base,
@@ -176,6 +179,18 @@ def store_attribute(it: Interpreter, base: Value, target: ir.GetAttr, value: Val
     elif isinstance(base, Choice):
         for option, _ in base.options:
             store_attribute(it, option, target, value, node)
+
+
+def _put_back(it: Interpreter, base: Value, name: str, value: Value) -> bool:
+    """Whether an attribute gets the value back that it had: then what was assigned in between is gone again."""
+    if not isinstance(base, Sym) or not isinstance(value, Sym) or base.root.kind == "local":
+        return False
+    if value.root is not base.root or value.path[-1:] != ((".", name),):
+        return False
+    for key in it.frame.assigned.get((base.root, name), ()):
+        it.frame.facts.mutations.pop(key, None)
+    it.state.heap.pop(Sym(base.root, (*base.path, (".", name))), None)
+    return True
 
 
 def _note_kept(it: Interpreter, base: Sym, name: str, value: Value) -> None:

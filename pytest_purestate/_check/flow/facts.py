@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Aliased",
+    "Applied",
     "Broadcast",
     "Captured",
     "ConstantKey",
@@ -263,6 +264,15 @@ class Rebound:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Applied:
+    """``state.apply_fn`` is called with the captured variables ``name``, although the state has its own."""
+
+    ref: int
+    state: Root
+    name: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Successor:
     """A new value made from an old one, bound to a local name and never used for anything."""
 
@@ -381,6 +391,7 @@ class FunctionFacts:
     broadcasts: dict[int, Broadcast] = field(default_factory=dict)
     stale: dict[int, Stale] = field(default_factory=dict)
     rebuilt: dict[int, Rebuilt] = field(default_factory=dict)
+    applied: dict[int, Applied] = field(default_factory=dict)
     reads: dict[str, int] = field(
         default_factory=dict
     )  # of module variables and of parts of them, and where first

@@ -53,6 +53,7 @@ class Frame:
         self.free: dict[str, Sym] = {}
         self.declared: dict[str, bool] = {}  # name -> nonlocal?
         self.passes: tuple[tuple[int, int], ...] = ()
+        self.assigned: dict[tuple[Root, str], list[tuple[int, str]]] = {}  # attributes, and where
         self.before: dict[str, Value] = {}  # the names before the loop around began
         self.replay = 0
         self.statement = -1

@@ -225,6 +225,10 @@ class Interpreter:
                 place = self.outer(name, frame)
                 if isinstance(place, Sym):
                     frame.free[name] = place
+                if value == place:  # it gets back the value that it had
+                    self._put_back(name)
+                    self.state.env[name] = value
+                    return
                 kind = "nonlocal" if nonlocal_ else "global"
                 sources = types.sources(self, value)
                 effect = Effect(self.context, ref, kind, name, frame.statement, sources=sources)
@@ -234,6 +238,14 @@ class Interpreter:
         elif frame is self.module_frame:
             variables.rebound(self, name, value, ref)
         self.state.env[name] = value
+
+    def _put_back(self, name: str) -> None:
+        facts = self.frame.facts
+        for ref, effect in list(facts.effects.items()):
+            if effect.kind in ("global", "nonlocal") and effect.what == name:
+                del facts.effects[ref]
+        for key in [key for key in facts.rebound if key[1] == name]:
+            del facts.rebound[key]
 
     # --- places and types ------------------------------------------------------------------
 

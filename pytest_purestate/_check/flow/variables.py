@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pytest_purestate._check import ir
 from pytest_purestate._check.apis import OBJECTS
 from pytest_purestate._check.flow import types
-from pytest_purestate._check.flow.facts import Rebound
+from pytest_purestate._check.flow.facts import Applied, Rebound
 from pytest_purestate._check.flow.values import (
     NOTHING,
     Bound,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pytest_purestate._check.flow.project import ModuleContext
     from pytest_purestate._check.flow.summary import Summary
 
-__all__ = ["called", "edited", "read", "read_part", "rebound", "replayed"]
+__all__ = ["applied", "called", "edited", "read", "read_part", "rebound", "replayed"]
 
 _MANY = 400  # calls whose order is remembered
 _KEPT = OBJECTS.union(("key", "keys", "logger", "entropy"))
@@ -128,6 +128,20 @@ def replayed(it: Interpreter, summary: Summary, context: ModuleContext, ref: int
     for inner in summary.rebound:
         place = inner.place if own else f"@{context.lowered.module.name}.{inner.place}"
         _note(it, place, ref, Confidence.LOW, inner)
+
+
+def applied(it: Interpreter, state: Sym, variables: Value, ref: int) -> None:
+    """The model of a state that is handed in is applied to variables; note which of them are captured."""
+    if state.root.kind != "param" or state.path:
+        return
+    held = (
+        [variables, *(item for _, item in it.state.held().get(variables.root, ()))]
+        if isinstance(variables, Sym)
+        else []
+    )
+    for item in held:
+        if isinstance(item, Sym) and item.root.kind == "free":
+            it.frame.facts.applied[ref] = Applied(ref, state.root, item.root.name + spelled(item.path))
 
 
 def _note(it: Interpreter, place: str, ref: int, sure: Confidence, inner: Rebound | None = None) -> None:

@@ -54,6 +54,27 @@ def anneal(logits, steps):
     return logits
 ```
 
+A state that is handed in has parameters of its own; the variable from which it was once made keeps the first ones:
+
+```python bad
+import jax
+
+def make_eval(params):
+    @jax.jit
+    def evaluate(state, x):
+        return state.apply_fn({"params": params}, x)  # error: [PS303]
+
+    return evaluate
+```
+
+```python good
+import jax
+
+@jax.jit
+def evaluate(state, x):
+    return state.apply_fn({"params": state.params}, x)
+```
+
 A variable that is set before the function runs, and never again, is right. A flag of a library that has a setter is
 reported with low confidence: most are set once.
 """
@@ -63,13 +84,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from pytest_purestate._check import ir
-from pytest_purestate._check.flow.facts import FunctionFacts, ModuleFacts, Rebound, Trace
+from pytest_purestate._check.flow.facts import Applied, FunctionFacts, ModuleFacts, Rebound, Trace
 from pytest_purestate._check.model import Confidence, Finding, Label, Rule, Severity
 from pytest_purestate._check.rules._reuse import scope_of, trace_label
 
 
 def check(module: ModuleFacts) -> Iterator[Finding]:
     """One finding for each variable that a compiled function reads and somebody changes."""
+    for facts, trace in module.traced_functions():
+        for applied in facts.applied.values():
+            if (applied.state, "params") not in facts.attributes:
+                yield _of_state(module, facts, trace, applied)
     writers = [facts for facts in module.functions if facts.rebound]
     if not writers:
         return
@@ -194,6 +219,20 @@ def _finding(
         related=(*related, trace_label(trace)),
         help=f"pass `{name}` to the compiled function as an argument",
         confidence=min(sure, Confidence.LOW) if module.is_test else sure,
+        scope=scope_of(facts),
+    )
+
+
+def _of_state(module: ModuleFacts, facts: FunctionFacts, trace: Trace, applied: Applied) -> Finding:
+    state = applied.state.name
+    return Finding(
+        code=RULE.code,
+        path=module.path,
+        message=f"`{state}.apply_fn` is given the captured `{applied.name}`, which does not change with `{state}`",
+        primary=module.label(applied.ref, f"the parameters of `{state}` are never looked at"),
+        related=(trace_label(trace),),
+        help=f"use `{state}.params`",
+        confidence=Confidence.LOW if module.is_test else Confidence.MEDIUM,
         scope=scope_of(facts),
     )
 
