@@ -3,7 +3,13 @@
 TABLE = """
 builtins.print(x): effect print; returns none
 builtins.input(prompt): effect input; returns str
-builtins.{open}(file): effect io; returns opaque
+builtins.open(file): effect io; returns file
+{gzip,bz2,lzma,codecs,tarfile,zipfile}.open(file): effect io; returns file
+@path.open(mode): effect io; returns file
+@path.{write_text,write_bytes,read_text,read_bytes,unlink,mkdir,touch}(data): effect io; returns opaque
+@file.{read,readline,readlines,seek,close,__enter__}(n): returns opaque
+@file.{write,writelines,writerow,writerows,flush,truncate}(data): effect io; returns opaque
+csv.{writer,DictWriter}(file): returns file
 builtins.breakpoint(): effect breakpoint; returns none
 builtins.{len,int,ord,sum,round}(x): returns number
 builtins.{hash,id}(obj): returns entropy

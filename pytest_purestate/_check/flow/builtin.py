@@ -94,10 +94,12 @@ def _mapped(it: Interpreter, value: Iter, ref: int) -> Value:
 def _set(it: Interpreter, args: Args, ref: int, kind: str = "set") -> Value:
     value = args.pos[0][0] if args.pos else NOTHING
     if isinstance(value, Iter) and value.kind == "range":
-        return it.fresh(order.set_type(it, [Const(0)]), ref, kind)
-    if isinstance(value, Sym) and types.typeof(it, value).kind == "set":
-        return it.fresh(types.typeof(it, value), ref, kind)
-    return it.fresh(order.set_type(it, order.elements(it, value)), ref, kind)
+        type_ = order.set_type(it, [Const(0)])
+    elif isinstance(value, Sym) and types.typeof(it, value).kind == "set":
+        type_ = order.set_type(it, [Const(0)] if "number" in types.typeof(it, value).name else [])
+    else:
+        type_ = order.set_type(it, order.elements(it, value))
+    return it.fresh(order.frozen(type_) if kind == "frozenset" else type_, ref, kind)
 
 
 def _dict(it: Interpreter, args: Args, ref: int) -> Value:

@@ -130,7 +130,11 @@ def call(it: Interpreter, node: ir.Call) -> Value:
         result = _call_method(it, base, name, args, node.ref, func)
         successions.note_result(it, node.ref, name, result)
         return it.made(result, base, *(value for value, _ in args.every()))
+    it.frame.calling = func.ref
     callee = it.eval(func)
+    if isinstance(callee, Wrapped) and callee.mode == "jit":
+        made = frame.jitted.get(func.id, -1) if isinstance(func, ir.Name) else func.ref
+        (frame.facts.kept if frame.passes else frame.facts.at_once).add(made)
     _note_callee(it, func)
     name = func.id if isinstance(func, ir.Name) else ""
     args = _arguments(it, node, name, callee)
@@ -426,6 +430,8 @@ def _note_call(it: Interpreter, func: Func, ref: int) -> None:
     if func.context is it.context:
         it.frame.facts.calls.setdefault(ref, func.function)
         variables.called(it, func.function)
+        if it.frame.passes and not it.frame.repeats:
+            it.frame.facts.looped[func.function] = ref
 
 
 def _captured(it: Interpreter, func: Func, name: str, place: Sym) -> Value:
@@ -616,6 +622,8 @@ def mark_traced(
     if isinstance(value, Func) and value.context is it.context:
         trace = Trace(signature.name, signature.mode, ref, it.context, it.frame.function, fixed)
         it.context.facts.traced.setdefault(value.function, trace)
+        if signature.mode == "jit":
+            it.context.facts.compiled.setdefault(value.function, trace)
 
 
 def mark_dry(it: Interpreter, functions: Sequence[Value]) -> None:
@@ -893,6 +901,8 @@ def _call_method(
     if not isinstance(base, Sym):
         return _unknown(it, args, ref, name)
     place = Sym(base.root, (*base.path, (".", name)))
+    if it.frame.passes and not it.frame.repeats:
+        it.frame.facts.looped_methods.setdefault(name, ref)
     held = it.read(place)
     if held is not place and isinstance(held, (*_CALLABLE, Choice)):
         return _call(it, held, args, ref, name)
@@ -1010,7 +1020,11 @@ def _mutator(
     if types.typeof(it, base).kind in ("list", "dict", "set"):
         variables.edited(it, base, None, ref)
     # ``metrics.update(...)`` on an unknown object may be anything; only containers are edited by it.
-    static = bool(args.every()) and all(types.is_static(it, value) for value, _ in args.every())
+    every = [value for value, _ in args.every()]
+    # A constant says nothing about shapes: it counts the calls.
+    static = all(types.is_static(it, value) for value in every) and any(
+        not isinstance(value, Const) for value in every
+    )
     stored = Tup(tuple([value for value, _ in args.every()]))
     edits.mutate(
         it, base, node.base if node is not None else None, ref, base_ref, name, static=static, stored=stored
@@ -1103,6 +1117,9 @@ def _apply_signature(
         given = args.named(params, param)
         if given is not None:
             order.shows(it, given[0], "drawn" if signature.effect == "host-rng" else "array", given[1])
+    if signature.returns[0] == "stream":
+        for seed in args.every():
+            keys.note_seed(it, seed, ref)
     if signature.aliases:
         aliases.hand_over(it, signature, args, ref, verb)
     if signature.states:
@@ -1259,15 +1276,19 @@ def _callbacks(it: Interpreter, signature: Signature, args: Args, ref: int, verb
 
 
 def _note_rebuilt(it: Interpreter, signature: Signature, function: Value, ref: int) -> None:
-    """Note a compiled function that a host loop makes anew in every iteration, and so compiles anew."""
+    """Note a compiled function that a host loop, or each call of this function, makes and so compiles anew."""
     frame = it.frame
-    if not frame.passes or frame.repeats:
+    if frame.repeats or (frame.function is None and not frame.passes):
         return
     what = ""
     if isinstance(function, Func) and function.function.is_lambda:
         what = "lambda"
-    elif isinstance(function, Func) and function.function in frame.facts.built:
+    elif isinstance(function, Func) and (
+        function.function in frame.facts.built if frame.passes else function.frame is frame
+    ):
         what = "def"
+    elif isinstance(function, Wrapped) and function.mode not in ("memo", "handler", "jit"):
+        what = "wrapped"
     elif isinstance(function, Partial) and _followable(it, function.func):
         what = "partial"
     elif isinstance(function, Bound):
@@ -1276,10 +1297,11 @@ def _note_rebuilt(it: Interpreter, signature: Signature, function: Value, ref: i
         env = it.state.env
         varying = {name for name, value in env.items() if frame.before.get(name) is not value}
         fixed = {name for name in varying if _shapes(it, env[name])}
+        while isinstance(function, Wrapped):
+            function = function.func
         inner = function.function if isinstance(function, Func) else None
-        frame.facts.rebuilt.setdefault(
-            ref, Rebuilt(ref, signature.name, what, inner, frozenset(varying), frozenset(fixed))
-        )
+        rebuilt = Rebuilt(ref, signature.name, what, inner, frozenset(varying), frozenset(fixed))
+        (frame.facts.rebuilt if frame.passes else frame.facts.compiles).setdefault(ref, rebuilt)
 
 
 def _shapes(it: Interpreter, value: Value) -> bool:
@@ -1399,6 +1421,7 @@ def _folded(
     if key is None or data is None:
         return it.fresh(Type("key"), ref, verb)
     step = (FOLD, it.as_index(data[0]))
+    keys.note_seed(it, data, ref)
 
     def of(value: Value) -> Value:
         if isinstance(value, Choice):

@@ -234,7 +234,7 @@ class Stale:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rebuilt:
-    """``jit`` of a function built anew in every iteration. ``what``: lambda, partial, method, def.
+    """``jit`` of a function built anew in every iteration. ``what``: lambda, partial, method, def, wrapped.
 
     ``varying`` are the names that the loop binds; those in ``fixed`` hold what no argument can be.
     """
@@ -396,6 +396,13 @@ class FunctionFacts:
         default_factory=dict
     )  # of module variables and of parts of them, and where first
     rebound: dict[tuple[int, str], Rebound] = field(default_factory=dict)
+    compiles: dict[int, Rebuilt] = field(default_factory=dict)  # compiled functions that each call makes anew
+    at_once: set[int] = field(default_factory=set)  # where those were made that are called here
+    kept: set[int] = field(default_factory=set)  # and those that go elsewhere, or run more than once
+    looped: dict[ir.Function, int] = field(default_factory=dict)  # functions that a loop calls, and where
+    looped_methods: dict[str, int] = field(
+        default_factory=dict
+    )  # methods of unknown objects that a loop calls
     outside: dict[str, bool] = field(default_factory=dict)  # variables from outside; whether they are called
     built: set[ir.Function] = field(default_factory=set)  # functions defined in a pass of a loop
     ran: list[ir.Function] = field(
@@ -419,6 +426,7 @@ class ModuleFacts:
     context: ModuleContext
     functions: list[FunctionFacts] = field(default_factory=list)
     traced: dict[ir.Function, Trace] = field(default_factory=dict)
+    compiled: dict[ir.Function, Trace] = field(default_factory=dict)  # those whose trace is kept
     dry: set[ir.Function] = field(default_factory=set)
     is_test: bool = False
     given_keys: dict[ir.Param, int] = field(

@@ -54,6 +54,8 @@ class Frame:
         self.declared: dict[str, bool] = {}  # name -> nonlocal?
         self.passes: tuple[tuple[int, int], ...] = ()
         self.assigned: dict[tuple[Root, str], list[tuple[int, str]]] = {}  # attributes, and where
+        self.calling = -1  # the expression that is looked up to be called
+        self.jitted: dict[str, int] = {}  # names of compiled functions that were made here, and where
         self.before: dict[str, Value] = {}  # the names before the loop around began
         self.replay = 0
         self.statement = -1

@@ -187,6 +187,8 @@ class Interpreter:
             value = state.env.get(name)
             if value is not None or name in parent.function.bound:
                 if isinstance(value, _STATIC):
+                    if name in parent.jitted:
+                        parent.facts.kept.add(parent.jitted[name])
                     return value
                 keys.mark_read(parent, value, name)
                 if isinstance(value, Sym):
@@ -333,6 +335,8 @@ class Interpreter:
         )
         value = self.glanced(node.value) if alias else self.eval(node.value)
         for target in node.targets:
+            if isinstance(value, Wrapped) and isinstance(target, ir.Name):
+                self.frame.jitted[target.id] = node.value.ref
             self.assign(target, value, node)
 
     def s_annotated(self, node: ir.Annotated) -> None:
@@ -620,6 +624,7 @@ class Interpreter:
             self.frame.facts.built.add(function)
         for decorator in reversed(function.decorators):
             value = calls.decorate(self, self.eval(decorator), value, decorator)
+            self.frame.jitted[function.name] = decorator.ref
         self.state.env[function.name] = value
 
     def s_class(self, node: ir.ClassDef) -> None:
@@ -694,6 +699,8 @@ class Interpreter:
 
     def e_name(self, node: ir.Name) -> Value:
         value = self.lookup(node.id)
+        if isinstance(value, Wrapped) and node.ref != self.frame.calling and node.id in self.frame.jitted:
+            self.frame.facts.kept.add(self.frame.jitted[node.id])
         if isinstance(value, Sym | Choice | Tup | Part):
             keys.mark_read(self.frame, value, node.id)
             variables.read(self, value, node.ref)

@@ -36,6 +36,7 @@ __all__ = [
     "elements",
     "forget",
     "fresh_list",
+    "frozen",
     "is_position",
     "joined",
     "mark",
@@ -50,7 +51,7 @@ __all__ = [
 
 SET = Type("set")
 _NUMBERS = Type("set", name="number")
-"""A set of numbers: their hashes, and so their order, are alike in every run."""
+"""A set of numbers: their hashes, and so their order, are alike in every run. A frozen set says so in its name."""
 
 _MARK = ("order", 0)
 _WIDTH = ("list", "map", "zip", "enumerate", "reversed")
@@ -59,6 +60,11 @@ _WIDTH = ("list", "map", "zip", "enumerate", "reversed")
 def set_type(it: Interpreter, items: list[Value]) -> Type:
     """The type of a set of these values."""
     return _NUMBERS if items and all(_is_number(it, item) for item in items) else SET
+
+
+def frozen(type_: Type) -> Type:
+    """The type of a frozen set of the same values."""
+    return type_ if "frozen" in type_.name else Type("set", name=f"frozen {type_.name}".strip())
 
 
 def _is_number(it: Interpreter, item: Value) -> bool:
@@ -107,7 +113,7 @@ def source_of(it: Interpreter, value: Value, ref: int) -> Origin | None:
         return None
     type_ = types.typeof(it, value)
     if type_.kind == "set":
-        return Origin(it.context, ref, "set") if type_.name != "number" else None
+        return Origin(it.context, ref, "set") if "number" not in type_.name else None
     place = value.child(_MARK)
     for leaf in leaves(it.read(place)):
         if isinstance(leaf, Sym) and leaf.root.name == "~order" and leaf.root.origin is not None:

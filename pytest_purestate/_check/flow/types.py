@@ -136,7 +136,7 @@ def is_static(
 _NEVER_TRACED = OBJECTS.union(("static", "str", "logger", "none", "entropy", "number"))
 _MANY = 500
 _DISPLAYS = ("list", "dict", "set")
-_HASHABLE = ("generator", "frozenset")  # what is like a list or a set for all else
+_HASHABLE = ("generator", "frozen", "frozen number")  # what is like a list or a set for all else
 _BUFFERS = ("array", "zeros", "ones", "arange", "full")
 
 
@@ -159,7 +159,7 @@ def unhashable(it: Interpreter, value: Value) -> tuple[str, int, Confidence] | N
     made = origin.ref if origin is not None and origin.context is it.context else -1
     sure = Confidence.HIGH if own else Confidence.MEDIUM
     verb = origin.verb if origin is not None else ""
-    if type_.kind in _DISPLAYS and type_.certain and type_.name not in _HASHABLE and verb not in _HASHABLE:
+    if type_.kind in _DISPLAYS and type_.certain and type_.name not in _HASHABLE:
         return f"a {type_.kind}", made, sure
     if type_.kind == "array" and type_.certain and own:
         return "an array", made, sure

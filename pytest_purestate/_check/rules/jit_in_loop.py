@@ -15,6 +15,24 @@ def solve(x, target, n):
     return x
 ```
 
+The same happens where a function that a loop calls makes it in each call:
+
+```python bad
+import jax
+
+class Policy:
+    def logits(self, obs):
+        return obs @ self.weights
+
+    def act(self, obs):
+        return jax.jit(self.logits)(obs).argmax()  # error: [PS304]
+
+def episode(policy, obs, n):
+    for _ in range(n):
+        obs = obs + policy.act(obs)
+    return obs
+```
+
 Make the compiled function once:
 
 ```python good
@@ -43,11 +61,17 @@ from pytest_purestate._check.flow.facts import FunctionFacts, ModuleFacts, Rebui
 from pytest_purestate._check.model import Confidence, Finding, Rule, Severity
 from pytest_purestate._check.rules._reuse import scope_of
 
-_WHAT = {"lambda": "a lambda", "partial": "a partial", "method": "a bound method", "def": "a nested function"}
+_WHAT = {
+    "lambda": "a lambda",
+    "partial": "a partial",
+    "method": "a bound method",
+    "def": "a nested function",
+    "wrapped": "a function that another transform makes",
+}
 
 
 def check(module: ModuleFacts) -> Iterator[Finding]:
-    """One finding for each compiled function that a loop rebuilds."""
+    """One finding for each compiled function that a loop rebuilds, itself or through what it calls."""
     traced = {facts.function for facts, _ in module.traced_functions()}
     by_function = {facts.function: facts for facts in module.functions if facts.function is not None}
     for facts in module.functions:
@@ -65,10 +89,63 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
                 confidence=sure,
                 scope=scope_of(facts),
             )
+    yield from _each_call(module, traced)
 
 
-def _has_to(by_function: Mapping[ir.Function, FunctionFacts], rebuilt: Rebuilt) -> bool:
-    """Whether each iteration compiles something else: it calls what the loop binds, or captures no array of it."""
+def _each_call(module: ModuleFacts, traced: set[ir.Function | None]) -> Iterator[Finding]:
+    """One finding for each compiled function that a function which a loop calls makes anew."""
+    by_function = {facts.function: facts for facts in module.functions if facts.function is not None}
+    looped: dict[ir.Function, int] = {}
+    methods = [function for function in by_function if function.owner is not None]
+    for facts in module.functions:
+        if facts.function in traced:
+            continue
+        looped.update(facts.looped)
+        for name, ref in facts.looped_methods.items():
+            named = [function for function in methods if function.name == name]
+            if len(named) == 1:
+                looped.setdefault(named[0], ref)
+    todo = list(looped)
+    while todo:
+        top = todo.pop()
+        for called in by_function[top].calls.values() if top in by_function else ():
+            if called not in looped:
+                looped[called] = looped[top]
+                todo.append(called)
+    for function, ref in looped.items():
+        if function not in by_function or function in traced or _is_cached(function):
+            continue
+        facts = by_function[function]
+        for rebuilt in facts.compiles.values():
+            if rebuilt.ref in facts.at_once - facts.kept and not _has_to(by_function, rebuilt, function):
+                yield Finding(
+                    code=RULE.code,
+                    path=module.path,
+                    message=f"`{rebuilt.api}` compiles {_WHAT[rebuilt.what]} anew in every call of `{function.name}`",
+                    primary=module.label(
+                        rebuilt.ref, "a new function object each time, so nothing is cached"
+                    ),
+                    related=(module.label(ref, f"`{function.name}` runs in this loop"),),
+                    help="make the compiled function once, outside, and pass what changes as an argument",
+                    confidence=Confidence.LOW if module.is_test else Confidence.MEDIUM,
+                    scope=scope_of(facts),
+                )
+
+
+def _is_cached(function: ir.Function) -> bool:
+    """Whether a decorator remembers the results."""
+    names = (item.func if isinstance(item, ir.Call) else item for item in function.decorators)
+    return any("cache" in getattr(item, "name", getattr(item, "id", "")) for item in names)
+
+
+def _has_to(
+    by_function: Mapping[ir.Function, FunctionFacts], rebuilt: Rebuilt, caller: ir.Function | None = None
+) -> bool:
+    """Whether each iteration compiles something else: it calls what the loop binds, or captures no array of it.
+
+    Of each call of ``caller`` the same is asked: it calls what it is given.
+    """
+    new = rebuilt.varying if caller is None else caller.bound - {caller.receiver}
     todo = [rebuilt.function]
     seen: set[ir.Function] = set()
     while todo:
@@ -78,14 +155,10 @@ def _has_to(by_function: Mapping[ir.Function, FunctionFacts], rebuilt: Rebuilt) 
             continue
         seen.add(function)
         for name, called in facts.outside.items():
-            if name in rebuilt.fixed or (called and name in rebuilt.varying):
+            if (caller is None and name in rebuilt.fixed) or (called and name in new):
                 return True
         # What it calls of the functions that the same iteration defines is as new as itself.
-        todo.extend(
-            called
-            for called in facts.calls.values()
-            if called.name in rebuilt.varying or called.parent in seen
-        )
+        todo.extend(called for called in facts.calls.values() if called.name in new or called.parent in seen)
     return False
 
 

@@ -102,9 +102,7 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
     traced = {facts.function for facts, _ in module.traced_functions()}
     built = {function for facts in module.functions for function in facts.built}
     done: set[tuple[str, int]] = set()
-    for function, trace in module.traced.items():
-        if trace.mode != "jit":
-            continue
+    for function, trace in module.compiled.items():
         for reader in _reached(by_function, function, inside=True):
             facts = by_function[reader]
             for place, ref in facts.reads.items():
