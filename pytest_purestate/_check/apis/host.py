@@ -39,6 +39,12 @@ loguru.logger.{debug,info,warning,error,critical,exception,log,trace,success}(ms
 time.{sleep}(x): effect sleep; returns none
 os.{remove,rename,makedirs,mkdir,rmdir,unlink,system}(x): effect io; returns opaque
 shutil.{rmtree,copy,copyfile,copytree,move}(x): effect io; returns opaque
+os.{getenv,putenv,unsetenv}(key): effect environ; returns str
+os.environ.{get,__getitem__,__setitem__,__delitem__,pop,setdefault,update}(key): effect environ; returns str
+subprocess.{run,call,check_call,check_output,Popen,getoutput}(args): effect io; returns opaque
+urllib.request.{urlopen,urlretrieve}(url): effect io; returns opaque
+socket.{socket,create_connection}(address): effect io; returns opaque
+numpy.{load,loadtxt,genfromtxt,fromfile}(file): effect io; returns numpy
 pickle.{dump}(obj, file): effect io; returns none
 json.{dump}(obj, file): effect io; returns none
 sys.{stdout,stderr}.{write}(x): effect print; returns none

@@ -82,7 +82,7 @@ _USES = frozenset("draw init apply".split())
 _MODES = frozenset(
     "jit vmap grad scan fori while map cond inline shape kernel nnx memo tree call handler".split()
 )
-_EFFECTS = frozenset("print input io log breakpoint sleep host-rng clock seed".split())
+_EFFECTS = frozenset("print input io environ log breakpoint sleep host-rng clock seed".split())
 _ANYTHING = frozenset(("self", "keys"))
 
 _LINE = re.compile(r"(?P<names>[@\w.{},*]+?)\((?P<params>[^)]*)\):\s*(?P<clauses>.*)")

@@ -27,6 +27,7 @@ jax.experimental.host_callback.{call,id_tap}(callback): returns array
 jax.{new_ref,array_ref,mutable_array}(x): returns ref
 jax.effects_barrier(): returns none
 
+jax.{custom_jvp,custom_vjp}.{defvjp,defjvp,defjvps}(fwd, bwd): runs fwd bwd as inline; returns none
 flax.nnx.{jit,pmap,shard_map}(f): wraps f as nnx
 flax.nnx.vmap(f): wraps f as nnx
 flax.nnx.{grad,value_and_grad,remat,checkpoint,cond,custom_vjp}(f): wraps f as nnx

@@ -75,7 +75,7 @@ from pytest_purestate._check.model import Confidence
 if TYPE_CHECKING:
     from pytest_purestate._check.flow.interpret import Interpreter
 
-__all__ = ["Args", "bind_method", "call", "call_value", "decorate", "statement_call"]
+__all__ = ["Args", "bind_method", "call", "call_value", "decorate", "note_effect", "statement_call"]
 
 _WORK = 30_000  # facts replayed in one module before calls count as unknown: a bound for tangled recursion
 _CLASS_NAME = re.compile(r"_*[A-Z][a-z0-9]+\w*$")  # of a class we cannot see: it may only store the key
@@ -893,6 +893,9 @@ def _call_method(
             return it.fresh(UNKNOWN, ref)
         if isinstance(base, Wrapped) and base.mode == "handler":
             return _call(it, base, args, ref, name)
+        rule = it.known.find(f"{base.api}.{name}") if isinstance(base, Wrapped) else None
+        if rule is not None:
+            return _apply_signature(it, rule, None, args, ref, name)
         return _unknown(it, args, ref, name)
     if isinstance(base, Tup | Const):
         text = isinstance(base, Const) and isinstance(base.value, str)
@@ -1180,6 +1183,14 @@ def _forward(it: Interpreter, signature: Signature, receiver: Sym, args: Args, r
     _call(
         it, method, Args([(receiver, ref), *args.pos[len(signature.params) :]], kw), ref, signature.forwards
     )
+
+
+def note_effect(it: Interpreter, name: str, ref: int) -> None:
+    """Note what an operator does to an object of a library, if it does anything."""
+    signature = it.known.find(name)
+    if signature is not None and signature.effect:
+        effect = Effect(it.context, ref, signature.effect, name.rpartition(".")[0], it.frame.statement)
+        it.frame.facts.effects.setdefault(ref, effect)
 
 
 def _tells_static(it: Interpreter, signature: Signature, args: Args) -> bool:

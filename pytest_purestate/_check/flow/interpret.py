@@ -365,6 +365,8 @@ class Interpreter:
         elif isinstance(target, ir.GetItem):
             base = self.eval(target.base, moved=False)
             index = self.index(target.index)
+            if isinstance(base, Ext):
+                calls.note_effect(self, f"{base.name}.__setitem__", target.ref)
             edits.store_item(self, base, index, target, value, node)
         elif isinstance(target, ir.Star):
             self.assign(target.value, value, node)
@@ -795,6 +797,8 @@ class Interpreter:
         if steps and isinstance(steps[0], Range | int):
             order.shows(self, base, "picked", node.ref)
         if isinstance(base, Ext | ClassValue | Func | Wrapped | Bound | Partial):
+            if isinstance(base, Ext):
+                calls.note_effect(self, f"{base.name}.__getitem__", node.ref)
             return base  # a subscripted generic, or nnx's Class[...]
         if isinstance(node.base, ir.Call) and isinstance(base, Tup) and steps == (0,):
             successions.left_behind(self, Tup(base.items[1:]), node.base, node.ref)

@@ -11,7 +11,7 @@ from pytest_purestate._check.flow.facts import Effect, FunctionFacts, ModuleFact
 from pytest_purestate._check.flow.values import Root, spelled
 from pytest_purestate._check.model import Confidence
 
-__all__ = ["Leak", "leaks", "owner_is_traced"]
+__all__ = ["Leak", "counted", "leaks", "owner_is_traced"]
 
 _OTHERS = frozenset(("linen", "equinox", "struct", "namedtuple", "haiku"))
 """Frozen ones, which PS203 and PS210 report, and haiku's, which are made anew in every trace."""
@@ -32,16 +32,16 @@ class Leak(NamedTuple):
 
 def leaks(module: ModuleFacts) -> Iterator[Leak]:
     """Every traced value that is stored on an object from outside the trace, once."""
-    entries = [
-        (facts, trace) for facts, trace in module.traced_functions() if trace.mode not in ("kernel", "nnx")
-    ]
+    entries = [(facts, trace) for facts, trace in module.traced_functions() if trace.mode != "kernel"]
     traced: set[object] = {facts.function for facts, _ in module.traced_functions()}
     done: set[int] = set()
     for facts, trace in entries:
         direct = module.traced.get(facts.function) if facts.function is not None else None
         for effect in facts.effects.values():
-            if effect.kind in ("global", "nonlocal") and not (
-                effect.kind == "nonlocal" and owner_is_traced(facts, effect, traced)
+            if (
+                trace.mode != "nnx"
+                and effect.kind in ("global", "nonlocal")
+                and not (effect.kind == "nonlocal" and owner_is_traced(facts, effect, traced))
             ):
                 sure = _sure(module, facts, direct, effect)
                 if sure is not None:
@@ -55,6 +55,8 @@ def leaks(module: ModuleFacts) -> Iterator[Leak]:
                         sure,
                     )
         for mutation in facts.mutations.values():
+            if trace.mode == "nnx" and not _is_plain(mutation):
+                continue  # what these edit they hand back
             kind = _outlives(facts, direct, mutation, traced)
             sure = _sure(module, facts, direct, mutation)
             if not kind or mutation.static or sure is None:
@@ -121,14 +123,31 @@ def _outlives(facts: FunctionFacts, direct: Trace | None, mutation: Mutation, tr
         return ""
     if root.kind == "free":
         return "" if root.owner in traced else "captured"
-    if (
-        root.kind == "param"
-        and direct is not None
-        and root.owner is facts.function
-        and root.name in direct.fixed
-    ):
-        return "self" if _is_own(root) else "captured"
+    if root.kind == "param" and direct is not None and root.owner is facts.function:
+        if root.name in direct.fixed:
+            return "self" if _is_own(root) else "captured"
+        if _is_own(root) and _is_plain(mutation) and direct.mode == "jit":
+            return "self"
     return ""
+
+
+def _is_plain(mutation: Mutation) -> bool:
+    """Whether a field of an object is assigned whose class is Python's own, and known."""
+    type_ = mutation.type
+    return (
+        mutation.how == "setattr"
+        and type_.kind == "instance"
+        and type_.cls is not None
+        and not family_of(type_)
+    )
+
+
+def counted(module: ModuleFacts, facts: FunctionFacts, mutation: Mutation, traced: set[object]) -> bool:
+    """Whether a field of an object that outlives the trace is counted up: once, while tracing."""
+    direct = module.traced.get(facts.function) if facts.function is not None else None
+    if not mutation.op or mutation.how != "setattr" or mutation.through is not None:
+        return False
+    return bool(_outlives(facts, direct, mutation, traced)) and _sure(module, facts, direct, mutation) is None
 
 
 def owner_is_traced(facts: FunctionFacts, effect: Effect, traced: set[object]) -> bool:

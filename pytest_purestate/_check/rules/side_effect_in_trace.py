@@ -47,7 +47,7 @@ from collections.abc import Iterator
 from pytest_purestate._check import ir
 from pytest_purestate._check.flow.facts import Effect, FunctionFacts, ModuleFacts, Mutation, Trace
 from pytest_purestate._check.model import Confidence, Finding, Label, Rule, Severity
-from pytest_purestate._check.rules._leaks import leaks, owner_is_traced
+from pytest_purestate._check.rules._leaks import counted, leaks, owner_is_traced
 from pytest_purestate._check.rules._reuse import scope_of, trace_label
 
 _NAME = re.compile(r"[\w.]+")
@@ -56,6 +56,7 @@ _TEXT = {
     "print": "`{what}` runs while tracing only",
     "log": "`{what}` logs while tracing only",
     "io": "`{what}` touches files or the network while tracing only",
+    "environ": "`{what}` reads or changes the environment while tracing only",
     "input": "`{what}` asks while tracing only",
     "breakpoint": "`{what}` stops while tracing only",
     "sleep": "`{what}` waits while tracing only",
@@ -63,6 +64,7 @@ _TEXT = {
     "nonlocal": "captured variable `{what}` is written while tracing only",
 }
 _HELP = {
+    "environ": "read the environment before, and pass what it says as a static argument",
     "print": "use `jax.debug.print`, which runs with the compiled function",
     "log": "use `jax.debug.callback`, or log what the function returns",
     "io": "do it outside, on what the function returns, or through `jax.experimental.io_callback`",
@@ -137,6 +139,8 @@ def _sure(module: ModuleFacts, certain: bool) -> Confidence:
 def _of_edit(
     module: ModuleFacts, facts: FunctionFacts, trace: Trace, mutation: Mutation, traced: set[object]
 ) -> Finding | None:
+    if counted(module, facts, mutation, traced):
+        return _of_counter(module, facts, trace, mutation)
     if mutation.visible != "captured" or mutation.through is not None or mutation.static:
         return None
     if any(_inside(facts.function, owner) and owner in traced for owner in (mutation.place.root.owner,)):
@@ -159,6 +163,20 @@ def _of_edit(
         related=(trace_label(trace),),
         help="return the value and collect it outside",
         confidence=_sure(module, mutation.type.kind in ("list", "dict", "set")),
+        scope=scope_of(facts),
+    )
+
+
+def _of_counter(module: ModuleFacts, facts: FunctionFacts, trace: Trace, mutation: Mutation) -> Finding:
+    function = facts.function.name if facts.function is not None else ""
+    return Finding(
+        code=RULE.code,
+        path=module.path,
+        message=f"`{module.text(mutation.target)}` is written while tracing only: `{function}` is traced by `{trace.api}`",
+        primary=module.label(mutation.ref, "is not run by the compiled function"),
+        related=(trace_label(trace),),
+        help="count outside the traced function",
+        confidence=_sure(module, certain=False),
         scope=scope_of(facts),
     )
 
