@@ -24,7 +24,7 @@ flax.training.train_state.TrainState.create(): returns state; pure
 @*.apply_gradients(): returns same self; pure; succeeds self as params
 @state.apply_gradients(): pure; returns copy self; succeeds self as params
 @state.{replace,_replace}(): pure; returns copy self; succeeds self
-@state.{items,keys,values,get}(): returns opaque
+@state.copy(add_or_replace): pure; returns copy self
 @*.apply_fn(variables, *, rngs): consumes rngs as apply; returns opaque; succeeds variables as collections
 
 flax.core.{freeze,FrozenDict}(xs): returns state

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
-from pytest_purestate._check.flow import keys, loops, order, types
+from pytest_purestate._check.flow import edits, keys, loops, order, types
 from pytest_purestate._check.flow.classes import ClassInfo, Field
 from pytest_purestate._check.flow.values import (
     NOTHING,
@@ -158,6 +158,8 @@ def _setattr(it: Interpreter, args: Args, ref: int) -> Value:
         base, name, value = (entry[0] for entry in args.pos)
         if isinstance(base, Sym) and isinstance(name, Const) and isinstance(name.value, str):
             it.state.heap[base.child((".", name.value))] = value
+            static = types.is_static(it, value)
+            edits.mutate(it, base, None, ref, args.pos[0][1], "setattr", static=static, stored=value)
     return NOTHING
 
 

@@ -78,6 +78,7 @@ if TYPE_CHECKING:
 __all__ = ["Args", "bind_method", "call", "call_value", "decorate", "note_effect", "statement_call"]
 
 _WORK = 30_000  # facts replayed in one module before calls count as unknown: a bound for tangled recursion
+_NUMERIC = ("jax.numpy.", "jax.lax.", "jax.nn.", "jax.scipy.")
 _CLASS_NAME = re.compile(r"_*[A-Z][a-z0-9]+\w*$")  # of a class we cannot see: it may only store the key
 _CALLABLE = (Func, Wrapped, Partial, Bound, ClassValue, Ext)
 _NOT_UPDATES = frozenset(
@@ -654,7 +655,9 @@ def _call_wrapped(it: Interpreter, callee: Wrapped, args: Args, ref: int, verb: 
     it.frame.tracing -= traces
     if callee.mode == "grad":
         aux = options.get("has_aux") == Const(True)
-        grads = it.fresh(Type("state"), ref, "grad")
+        given = types.typeof(it, args.pos[0][0]) if args.pos and "argnums" not in options else UNKNOWN
+        # The gradient by an array is an array.
+        grads = it.fresh(given if given.kind == "array" and given.certain else Type("state"), ref, "grad")
         if callee.api.endswith("value_and_grad"):
             return Tup((result, grads))
         if callee.api.endswith(("grad", "jacfwd", "jacrev", "jacobian", "hessian")):
@@ -772,6 +775,9 @@ def _run(it: Interpreter, signature: Signature, functions: list[Value], args: Ar
 
         _repeat(it, NOTHING, each)
         it.frame.mapped = outer
+        shown = it.frame.function is None  # at the end of a cell of a notebook, as like as not
+        if mode == "tree" and not shown and any(_computes(it, function) for function in functions):
+            _note_pure(it, ref, "map", "jax.tree", UNKNOWN, Confidence.HIGH)
         return it.fresh(Type("state") if mode == "tree" else UNKNOWN, ref)
     operands = list(args.pos[len(signature.callbacks) + 1 :])
     if mode == "cond":
@@ -783,6 +789,32 @@ def _run(it: Interpreter, signature: Signature, functions: list[Value], args: Ar
             lambda option: _call(it, option, Args(list(operands)), ref, "branch"),
         )
     return _call(it, known[0], Args(args.pos[1:], {}), ref, "f")
+
+
+def _computes(it: Interpreter, function: Value) -> bool:
+    """Whether a function is known to do nothing but compute: one of ``jax.numpy``, or a lambda of such."""
+    if isinstance(function, Ext):
+        return function.name.startswith(_NUMERIC)
+    if not isinstance(function, Func) or not function.function.is_lambda or len(function.function.body) != 1:
+        return False
+    (statement,) = function.function.body
+    return isinstance(statement, ir.Return) and _is_formula(it, statement.value)
+
+
+def _is_formula(it: Interpreter, node: ir.Expr | None) -> bool:
+    if isinstance(node, ir.Const | ir.Name):
+        return True
+    if isinstance(node, ir.GetAttr):
+        return _is_formula(it, node.base)
+    if isinstance(node, ir.Unary):
+        return _is_formula(it, node.value)
+    if isinstance(node, ir.Binary):
+        return _is_formula(it, node.left) and _is_formula(it, node.right)
+    if isinstance(node, ir.Call):
+        callee = types.static_value(it, node.func)
+        numeric = isinstance(callee, Ext) and callee.name.startswith(_NUMERIC)
+        return numeric and all(_is_formula(it, arg.value) for arg in node.args)
+    return False
 
 
 def _followable(it: Interpreter, function: Value) -> bool:
@@ -946,7 +978,7 @@ def _call_method(
         sure = Confidence.HIGH if kind == "state" else Confidence.MEDIUM
         _note_pure(it, ref, "replace", "", type_, sure)
         return _copied(it, base, type_, args, ref, "new:replace")
-    if kind == "dict" or name in ("items", "values", "keys"):
+    if kind in ("dict", "state") or name in ("items", "values", "keys"):
         if name in ("items", "values", "keys") and not args.pos:
             return builtin.view(name, base)
         if name in ("get", "copy") and kind in ("dict", "", "state"):
