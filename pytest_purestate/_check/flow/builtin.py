@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -108,6 +109,17 @@ def _dict(it: Interpreter, args: Args, ref: int) -> Value:
     for name, (value, _) in args.kw.items():
         it.state.heap[sym.child(("[", name))] = value
     return sym
+
+
+def _defaultdict(it: Interpreter, args: Args, ref: int) -> Value:
+    """``defaultdict(factory, x)``: a dict like another."""
+    return _dict(it, replace(args, pos=args.pos[1:]), ref)
+
+
+def _deque(it: Interpreter, args: Args, ref: int) -> Value:
+    """A list whose length nobody keeps count of: it may have a bound."""
+    source = order.source_of(it, args.pos[0][0], args.pos[0][1]) if args.pos else None
+    return order.fresh_list(it, ref, "deque", source)
 
 
 def _next(it: Interpreter, args: Args, ref: int) -> Value:
@@ -278,6 +290,10 @@ HANDLERS: dict[str, Callable[[Interpreter, Args, int], Value]] = {
     "builtins.type": _type,
     "builtins.sorted": _sorted,
     "collections.namedtuple": _namedtuple,
+    "collections.defaultdict": _defaultdict,
+    "collections.OrderedDict": _dict,
+    "collections.Counter": _dict,
+    "collections.deque": _deque,
     "typing.NamedTuple": _namedtuple,
     "flax.linen.apply": _linen_apply,
     "functools.partial": _partial,

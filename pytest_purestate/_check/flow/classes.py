@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,7 @@ class ClassInfo:
     namespace: dict[str, Value] = field(default_factory=dict)
     own_fields: dict[str, Field] = field(default_factory=dict)
     attributes: dict[str, Type] = field(default_factory=dict)  # objects that the constructor keeps
+    stored: dict[str, list[Type]] = field(default_factory=dict)  # whatever is stored under a name, anywhere
     _family: tuple[str, bool] | None = None
 
     @property
@@ -74,6 +76,12 @@ class ClassInfo:
     def attribute(self, name: str) -> Type | None:
         """What a constructor, of the class or of a base, keeps under a name."""
         return next((info.attributes[name] for info in self.lineage() if name in info.attributes), None)
+
+    def keeps_arrays(self, name: str, classes: Iterable[ClassInfo]) -> bool:
+        """Whether all that is stored under a name is a JAX array; ``classes`` may have this one as a base."""
+        related = [*self.lineage(), *(info for info in classes if self in info.lineage())]
+        stored = [type_ for info in related for type_ in info.stored.get(name, ())]
+        return bool(stored) and all(type_.kind == "array" and type_.certain for type_ in stored)
 
     @property
     def hashable(self) -> bool:

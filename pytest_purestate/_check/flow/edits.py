@@ -9,7 +9,7 @@ from pytest_purestate._check.apis import OBJECTS
 from pytest_purestate._check.flow import aliases, defaults, order, types, variables
 from pytest_purestate._check.flow.classes import family_of, is_frozen
 from pytest_purestate._check.flow.facts import Mutation
-from pytest_purestate._check.flow.values import Choice, Const, Range, Sym, Type, Value
+from pytest_purestate._check.flow.values import NOTHING, Choice, Const, Range, Sym, Type, Value
 from pytest_purestate._check.model import Confidence
 
 if TYPE_CHECKING:
@@ -162,6 +162,8 @@ def store_attribute(it: Interpreter, base: Value, target: ir.GetAttr, value: Val
         _note_kept(it, base, target.name, value)
         value_ref = getattr(getattr(node, "value", None), "ref", -1)
         op = node.op if isinstance(node, ir.AugAssign) else ""
+        if not op:
+            _note_stored(it, base, target.name, value)
         statement = getattr(node, "ref", target.ref)
         it.frame.assigned.setdefault((base.root, target.name), []).append((statement, "setattr"))
         mutate(
@@ -202,6 +204,21 @@ def _note_kept(it: Interpreter, base: Sym, name: str, value: Value) -> None:
     type_ = types.typeof(it, value)
     if base.root.owner is function and not base.path and cls is not None and type_.kind in OBJECTS:
         cls.attributes.setdefault(name, type_)
+
+
+def _note_stored(it: Interpreter, base: Sym, name: str, value: Value) -> None:
+    """Note what is stored under an attribute of a class, but for None and what arithmetic makes of it itself."""
+    cls = types.typeof(it, base).cls
+    place = base.child((".", name))
+    own = (
+        isinstance(value, Sym)
+        and not value.path
+        and value.root.origin is not None
+        and value.root.origin.verb == "arithmetic"
+        and place in value.root.made_of
+    )
+    if cls is not None and value != NOTHING and not own:
+        cls.stored.setdefault(name, []).append(types.typeof(it, value))
 
 
 def store_item(

@@ -463,6 +463,15 @@ class ModuleFacts:
         value = interpreter.class_of(cls) if interpreter is not None else None
         return value.info if value is not None else None
 
+    def keeps_array(self, place: Sym) -> bool:
+        """Whether an attribute of an object holds a JAX array, by all that its class ever stores there."""
+        interpreter = self.context.interpreter
+        cls = place.root.type.cls
+        if interpreter is None or cls is None or len(place.path) != 1 or place.path[0][0] != ".":
+            return False
+        classes = [value.info for value in interpreter.context_classes.values()]
+        return cls.keeps_arrays(str(place.path[0][1]), classes)
+
     def reuses(self, kind: str) -> Iterator[tuple[FunctionFacts, Reuse]]:
         """The reuses of one kind, but for local functions that only run for their shapes."""
         for facts in self.functions:

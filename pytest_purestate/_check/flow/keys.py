@@ -698,7 +698,7 @@ def _find_stale(it: Interpreter, frame: Frame) -> None:
                     for depth in range(len(path))
                 ):
                     continue
-                copies = [held for held in handed_back if _is_copy_of(held, root)]
+                copies = [held for held, _ in handed_back if _is_copy_of(held, root)]
                 if root.name == own and copies and not any(_at(it, copy, path) == place for copy in copies):
                     continue  # its successor has another key
                 if root.name == own:
@@ -709,7 +709,10 @@ def _find_stale(it: Interpreter, frame: Frame) -> None:
                     ):
                         continue
                     how = "self"
-                elif any(_at(it, held, path) == place for held in handed_back):
+                elif any(
+                    _at(it, held, path) == place and not contradicts(guards, use.guards)
+                    for held, guards in handed_back
+                ):
                     how = "returned"
                 else:
                     continue
@@ -786,21 +789,19 @@ def _happens_once(root: Root, use: Use, state: State) -> bool:
     )
 
 
-def _returned_objects(value: Value) -> Iterator[Sym]:
-    """The objects a result hands back whole."""
-    stack = [value]
+def _returned_objects(value: Value) -> Iterator[tuple[Sym, Guards]]:
+    """The objects a result hands back whole, and when."""
+    stack: list[tuple[Value, Guards]] = [(value, {})]
     while stack:
-        top = stack.pop()
+        top, guards = stack.pop()
         if isinstance(top, Tup):
-            stack.extend(top.items)
+            stack.extend((item, guards) for item in top.items)
         elif isinstance(top, Choice):
-            options = [option for option, _ in top.options]
-            if not any(
-                _made_here(option) for option in options
-            ):  # a set-up, which makes the state or takes it
-                stack.extend(options)
+            # A set-up makes the state or takes it.
+            if not any(_made_here(option) for option, _ in top.options):
+                stack.extend((option, {**guards, **inner}) for option, inner in top.options)
         elif isinstance(top, Sym) and not top.path:
-            yield top
+            yield top, guards
 
 
 def _made_here(value: Value) -> bool:

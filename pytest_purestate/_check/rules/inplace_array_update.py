@@ -53,7 +53,7 @@ _METHODS = {"": "set", "+": "add", "-": "subtract", "*": "multiply", "/": "divid
 _PLACE = re.compile(r"[^\W\d]\w*(\.\w+|\[[^()\[\]{}]*\])*")  # can be assigned to, and read twice
 
 
-def _fix(module: ModuleFacts, mutation: Mutation) -> Fix | None:
+def _fix(module: ModuleFacts, mutation: Mutation, certain: bool) -> Fix | None:
     """``x[i] op= v`` -> ``x = x.at[i].method(v)``, when the statement has the plain form."""
     method = _METHODS.get(mutation.op)
     if method is None or mutation.value < 0 or not module.fixable:
@@ -72,7 +72,7 @@ def _fix(module: ModuleFacts, mutation: Mutation) -> Fix | None:
         return None
     if mutation.op == "-":
         method = "subtract"
-    applicability = Applicability.SAFE if mutation.type.certain else Applicability.UNSAFE
+    applicability = Applicability.SAFE if certain else Applicability.UNSAFE
     new = f"{base} = {base}.at{index}.{method}({value})"
     return Fix("use a functional update", (Edit(statement, new),), applicability)
 
@@ -94,8 +94,12 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
     """One finding for each item assignment on a value known to be a JAX array."""
     for facts in module.functions:
         for mutation in facts.mutations.values():
-            if mutation.how != "setitem" or mutation.through is not None or mutation.type.kind != "array":
+            if mutation.how != "setitem" or mutation.through is not None:
                 continue
+            kept = not mutation.type.kind and module.keeps_array(mutation.place)
+            if mutation.type.kind != "array" and not kept:
+                continue
+            certain = mutation.type.certain and not kept
             if mutation.caught & {"BaseException", "TypeError"}:
                 continue
             name = module.text(mutation.target)
@@ -107,8 +111,8 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
                 message=f"`{base}` is a JAX array and cannot be assigned in place",
                 primary=module.label(mutation.ref, "raises TypeError when it runs"),
                 help=f"JAX arrays are immutable: `{base} = {base}.at[...].{method}(...)`",
-                confidence=Confidence.HIGH if mutation.type.certain else Confidence.MEDIUM,
-                fix=_fix(module, mutation),
+                confidence=Confidence.HIGH if certain else Confidence.MEDIUM,
+                fix=_fix(module, mutation, certain),
                 scope=scope_of(facts),
             )
 
