@@ -289,7 +289,7 @@ class Lost:
     ``role`` is one of ``apis.signature.ROLES``. ``kept`` says how the ``old`` value lives on: returned (``where``), self,
     loop (the next pass meets it), caller, captured, or not at all. ``applied``: ``goal`` when what came with it went
     into a step, ``out`` when it went out of sight. ``through`` a function of the project, made at ``origin``.
-    ``given``: the parameters beside it are the function's own. ``others``: another one of the role is looked at.
+    ``trained``: whether the parameters beside it are the function's ``own``, ``advanced`` by it, or ``other`` than those. ``others``: another one of the role is looked at.
     """
 
     ref: int
@@ -304,7 +304,7 @@ class Lost:
     through: bool
     names: tuple[str, ...]
     origin: Origin | None
-    given: bool
+    trained: str
     others: bool
 
 
