@@ -274,12 +274,16 @@ class Applied:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Successor:
-    """A new value made from an old one, bound to a local name and never used for anything."""
+    """A new value made from an old one, bound to a local name and never used for anything.
+
+    ``frozen``: it is a copy of the function's own object, which nobody can edit, and no part of it is read.
+    """
 
     ref: int
     statement: int
     name: str
     verb: str
+    frozen: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
