@@ -20,9 +20,17 @@ from pytest_purestate._check.apis import (
     transforms,
 )
 from pytest_purestate._check.apis.declared import parse_declaration
-from pytest_purestate._check.apis.signature import OBJECTS, Signature, SignatureError, parse_line, parse_lines
+from pytest_purestate._check.apis.signature import (
+    ELEMENTS,
+    OBJECTS,
+    Signature,
+    SignatureError,
+    parse_line,
+    parse_lines,
+)
 
 __all__ = [
+    "ELEMENTS",
     "KEY_ANNOTATIONS",
     "OBJECTS",
     "Knowledge",
@@ -172,6 +180,10 @@ class Knowledge:
     def find(self, name: str) -> Signature | None:
         """What is known of the function with this dotted name."""
         return self.declared(name) or find(name)
+
+    def given(self, name: str, kind: str) -> Signature | None:
+        """What is known of a function when its first argument is of this kind."""
+        return exact(f"{canonical(name)}@{kind}") or self.find(name) if kind in OBJECTS else self.find(name)
 
     def method(self, kind: str, cls: str, name: str) -> Signature | None:
         """What is known of the method ``name`` of values of this kind, or of the class with the dotted name ``cls``."""

@@ -6,7 +6,7 @@ A table is text, one function (or several) a line::
     jax.lax.{map,associative_scan}(f, xs): runs f as map
     @transform.update(updates, state, params): pure; returns state
 
-An indented line continues the one before. ``{a,b}`` spells several names, a final ``*`` stands for every
+An indented line continues the one before. ``module.f@kind(x)`` is the function given an ``x`` of that kind. ``{a,b}`` spells several names, a final ``*`` stands for every
 other name with that prefix, ``@kind.name`` is a method of values of that kind (``@*``: of any value).
 Parameters after a ``*`` are given by keyword only. Clauses:
 
@@ -40,6 +40,7 @@ from dataclasses import dataclass, replace
 
 __all__ = [
     "CLAUSES",
+    "ELEMENTS",
     "KINDS",
     "OBJECTS",
     "ROLES",
@@ -54,8 +55,8 @@ __all__ = [
 KINDS = frozenset(
     "key keys array numpy list dict set str number state stream module transform dist none logger "
     "static transformed kernel initializer deep opaque bool entropy "
-    "transformed_with_state transformed_without_rng tfdist sampler step env constant stateless optimizer ref "
-    "file raises path unordered".split()
+    "transformed_with_state transformed_without_rng stateful_without_rng tfdist sampler step env constant stateless "
+    "optimizer ref file raises path unordered".split()
 )
 """Result kinds (``raises``: a context manager that awaits the exceptions given, ``unordered``: a list in an order
 of its own in every run, ``path``: a file's); also ``same p`` (p itself), ``twin p`` (p in other buffers), ``copy p`` (a shallow copy), ``view p`` (p when it holds
@@ -64,9 +65,19 @@ keys, else a new array), ``fold p q`` (the key that p and q make), ``key p`` (th
 
 OBJECTS = frozenset(
     "module dist tfdist transform stateless stream transformed transformed_with_state transformed_without_rng "
-    "kernel sampler step env initializer constant optimizer ref file".split()
+    "stateful_without_rng kernel sampler step env initializer constant optimizer ref file".split()
 )
 """Result kinds that are objects of a library: they have methods of their own, and are never keys."""
+
+ELEMENTS = {
+    "transform": ("init", "update"),
+    "stateless": ("init", "update"),
+    "transformed": ("init", "apply"),
+    "transformed_with_state": ("init", "apply"),
+    "transformed_without_rng": ("init", "apply"),
+    "stateful_without_rng": ("init", "apply"),
+}
+"""The objects that are named tuples, with the names of their elements: ``init, update = optax.adam(1e-3)``."""
 
 _OF_PARAMS = {"same": 1, "twin": 1, "copy": 1, "view": 1, "fold": 2, "key": 1}
 """Result kinds that name parameters, and how many; ``key`` may go without."""

@@ -655,7 +655,12 @@ def _call_wrapped(it: Interpreter, callee: Wrapped, args: Args, ref: int, verb: 
     it.frame.tracing -= traces
     if callee.mode == "grad":
         aux = options.get("has_aux") == Const(True)
-        given = types.typeof(it, args.pos[0][0]) if args.pos and "argnums" not in options else UNKNOWN
+        number = options.get("argnums", Const(0))
+        given = UNKNOWN
+        if isinstance(number, Const) and isinstance(number.value, int) and 0 <= number.value < len(args.pos):
+            point = args.pos[number.value][0]
+            it.frame.advanced.update(p for p in leaves(point) if isinstance(p, Sym))
+            given = types.typeof(it, point)
         # The gradient by an array is an array.
         grads = it.fresh(given if given.kind == "array" and given.certain else Type("state"), ref, "grad")
         if callee.api.endswith("value_and_grad"):
@@ -871,7 +876,7 @@ def _call_library(it: Interpreter, callee: Ext, args: Args, ref: int, verb: str)
     if handler is not None:
         return handler(it, args, ref)
     short = name.rpartition(".")[2]
-    signature = it.known.find(name)
+    signature = it.known.given(name, types.typeof(it, args.pos[0][0]).kind if args.pos else "")
     if signature is not None:
         return _apply_signature(it, signature, None, args, ref, short, name)
     result = _unknown(it, args, ref, verb or short, name)

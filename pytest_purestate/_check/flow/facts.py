@@ -274,12 +274,16 @@ class Applied:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Successor:
-    """A new value made from an old one, bound to a local name and never used for anything."""
+    """A new value made from an old one, bound to a local name and never used for anything.
+
+    ``frozen``: it is a copy of the function's own object, which nobody can edit, and no part of it is read.
+    """
 
     ref: int
     statement: int
     name: str
     verb: str
+    frozen: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -289,7 +293,7 @@ class Lost:
     ``role`` is one of ``apis.signature.ROLES``. ``kept`` says how the ``old`` value lives on: returned (``where``), self,
     loop (the next pass meets it), caller, captured, or not at all. ``applied``: ``goal`` when what came with it went
     into a step, ``out`` when it went out of sight. ``through`` a function of the project, made at ``origin``.
-    ``given``: the parameters beside it are the function's own. ``others``: another one of the role is looked at.
+    ``trained``: whether the parameters beside it are the function's ``own``, ``advanced`` by it, or ``other`` than those. ``others``: another one of the role is looked at.
     """
 
     ref: int
@@ -304,7 +308,7 @@ class Lost:
     through: bool
     names: tuple[str, ...]
     origin: Origin | None
-    given: bool
+    trained: str
     others: bool
 
 

@@ -73,6 +73,7 @@ class Frame:
         self.bound: set[Root] = set()  # objects that the partial in force brings along
         self.quiet: set[int] = set()  # calls of methods of a library that do nothing but return something
         self.products: dict[Root, Product] = {}  # successors that were made
+        self.advanced: set[Sym] = set()  # what optimizer steps are made of, and what is differentiated by
         self.applied: set[int] = set()  # calls that make a step with what flows into them
         self.measures: set[int] = set()  # calls that only tell something of it, or make something else
         self.crowded: set[str] = set()  # names that were looked at and may hold more than is remembered

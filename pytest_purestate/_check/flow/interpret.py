@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from pytest_purestate._check import ir
-from pytest_purestate._check.apis import OBJECTS
+from pytest_purestate._check.apis import ELEMENTS, OBJECTS
 from pytest_purestate._check.flow import (
     calls,
     conditions,
@@ -176,6 +176,14 @@ class Interpreter:
         value = self.state.env[name] = Sym(Root("local", UNKNOWN, name))
         return value
 
+    def _method(self, value: Value | None) -> Value | None:
+        """A method of a library's object, by itself: what it is must not be lost where the object is not seen."""
+        if isinstance(value, Sym) and value.path and value.path[-1][0] == ".":
+            base, member = Sym(value.root, value.path[:-1]), str(value.path[-1][1])
+            if member in ELEMENTS.get(types.typeof(self, base).kind, ()):
+                return Bound(base, member)
+        return value
+
     def outer(self, name: str, frame: Frame) -> Value:
         """A name that the function does not bind: captured, global, or built in."""
         known = frame.free.get(name)
@@ -184,7 +192,7 @@ class Interpreter:
         parent = frame.parent
         while parent is not None and parent.function is not None:
             state = parent.state or parent.last
-            value = state.env.get(name)
+            value = self._method(state.env.get(name))
             if value is not None or name in parent.function.bound:
                 if isinstance(value, _STATIC):
                     if name in parent.jitted:
@@ -199,7 +207,7 @@ class Interpreter:
                 return sym
             parent = parent.parent
         module = self.module_frame
-        value = (module.state or module.last).env.get(name)
+        value = self._method((module.state or module.last).env.get(name))
         if value is None:
             value = self._star(name)
         if value is None:

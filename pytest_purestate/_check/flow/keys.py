@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pytest_purestate._check import ir
 from pytest_purestate._check.apis import OBJECTS
 from pytest_purestate._check.flow import order, summarise, types
+from pytest_purestate._check.flow.classes import is_frozen
 from pytest_purestate._check.flow.facts import (
     Broadcast,
     Captured,
@@ -638,7 +639,15 @@ def _find_unused(frame: Frame, swapped: set[int]) -> None:
 def _find_dead_successors(frame: Frame) -> None:
     for root, (ref, statement, name, verb) in frame.fresh.items():
         if root not in frame.moved:
-            frame.facts.successors.setdefault(ref, Successor(ref, statement, name, verb))
+            base = root.base
+            own = (
+                base is not None
+                and not base.path
+                and bool(frame.params)
+                and base.root is frame.params[0][1].root
+            )
+            frozen = own and base is not None and is_frozen(base.root.type) and root not in frame.looked
+            frame.facts.successors.setdefault(ref, Successor(ref, statement, name, verb, frozen))
 
 
 def _find_captured(it: Interpreter, frame: Frame) -> None:

@@ -78,10 +78,19 @@ def succeed(
     )
     if given is None:
         return result
-    if signature.role == "collections":
+    if signature.role == "collections" and not isinstance(result, Tup):
         return collections(it, given[0], args, ref, result)
     if signature.returns[0] == "same":
         result = it.fresh(types.typeof(it, result), ref, f"new:{verb}")
+    if signature.role == "collections":
+        if any(value == Const(False) for value, _ in args.every()):
+            return result  # it does not train: ``is_training=False``
+        params = args.named(signature.params, signature.params[0])
+        made = result.items[-1] if isinstance(result, Tup) else result
+        if isinstance(made, Sym) and isinstance(given[0], Sym | Choice):
+            beside = params[0] if params is not None else None
+            made.root.succeeds = Succession(given[0], "collections", sure=False, params=beside)
+        return result
     mark(result.items[-1] if isinstance(result, Tup) else result, given[0], signature.role, args)
     return result
 
@@ -137,7 +146,8 @@ def collections(it: Interpreter, old: Value, args: Args, ref: int, result: Value
     if names is None:
         return result
     made = it.fresh(Type("state"), ref, "collections")
-    made.root.succeeds = Succession(old, "collections", names=names)
+    params = it.step(old, ("[", "params")) if isinstance(old, Sym) else None
+    made.root.succeeds = Succession(old, "collections", names=names, params=params)
     return Tup((result, made))
 
 
@@ -179,6 +189,7 @@ def note_result(it: Interpreter, ref: int, name: str, result: Value) -> None:
     for known in found:
         if known.role == "params":
             frame.applied.add(ref)
+            frame.advanced.update(leaf for leaf in leaves(known.old) if isinstance(leaf, Sym))
         elif known.role == "optimizer" and not any(other.role == "params" for other in found):
             frame.measures.add(ref)  # another optimizer's: what it gives is its own
 
@@ -245,7 +256,7 @@ def find_lost(it: Interpreter, frame: Frame) -> None:
             ref,
             Lost(
                 ref, product.call, product.name, known.role, _called(olds), kept, where, applied,
-                known.sure, through, known.names, root.origin, _differentiated(frame, olds[0]), any(_role(other) == known.role for other, _ in carried),
+                known.sure, through, known.names, root.origin, _trained(frame, known), any(_role(other) == known.role for other, _ in carried),
             ),
         )  # fmt: skip
 
@@ -258,12 +269,23 @@ def _site(root: Root) -> tuple[object, int] | None:
     return (root.origin.context, root.origin.ref) if root.origin is not None else None
 
 
-def _differentiated(frame: Frame, old: Sym) -> bool:
-    """Whether the variables of a model hold parameters that the function is given: those it is differentiated by."""
-    state = frame.state or frame.last
-    params = state.heap.get(old.child(("[", "params")))
-    place = params if isinstance(params, Sym) else old
-    return place.root.kind != "free"
+def _trained(frame: Frame, known: Succession) -> str:
+    """Whether the parameters of a model are those that the function is differentiated by (``own``) or that it advances.
+
+    ``other``: it advances others. Nothing where that is not known.
+    """
+    place = known.params
+    if not isinstance(place, Sym):
+        return ""
+    if frame.advanced:
+        return "advanced" if any(_meet(place, other) for other in frame.advanced) else "other"
+    first = next((sym.root for _, sym in frame.params), None)
+    return "own" if place.root is first or (known.sure and place.root.kind != "free") else ""
+
+
+def _meet(place: Sym, other: Sym) -> bool:
+    """Whether one of the two is the other, or a part of it."""
+    return place.root is other.root and all(a == b for a, b in zip(place.path, other.path, strict=False))
 
 
 def _called(olds: Sequence[Sym]) -> str:

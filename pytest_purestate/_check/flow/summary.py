@@ -169,7 +169,11 @@ class Substitution:
             )  # fmt: skip
             found = self.known[root] = Sym(copy)
             if root.succeeds is not None:
-                copy.succeeds = root.succeeds._replace(old=self.value(_ancestor(root.succeeds.old)))
+                params = root.succeeds.params
+                copy.succeeds = root.succeeds._replace(
+                    old=self.value(_ancestor(root.succeeds.old)),
+                    params=self.value(params) if params is not None else None,
+                )
         value = found
         for kind, name in sym.path:
             value = self.step(value, (kind, self._index(name)))

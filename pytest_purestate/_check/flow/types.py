@@ -6,7 +6,7 @@ import builtins
 from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
-from pytest_purestate._check.apis import KEY_ANNOTATIONS, OBJECTS
+from pytest_purestate._check.apis import ELEMENTS, KEY_ANNOTATIONS, OBJECTS
 from pytest_purestate._check.apis.classes import annotation_kind
 from pytest_purestate._check.flow.classes import family_of
 from pytest_purestate._check.flow.values import (
@@ -243,6 +243,9 @@ def field_step(it: Interpreter, value: Sym, step: Step) -> Step:
     """The step to an element of a NamedTuple by the name of its field: one place has one spelling."""
     if step[0] == "[" and isinstance(step[1], int):
         type_ = typeof(it, value)
+        elements = ELEMENTS.get(type_.kind, ())
+        if -len(elements) <= step[1] < len(elements):
+            return (".", elements[step[1]])
         if type_.cls is not None and type_.cls.family[0] == "namedtuple":
             names = list(type_.cls.fields())
             if -len(names) <= step[1] < len(names):

@@ -119,13 +119,15 @@ class Donation:
 class Succession(NamedTuple):
     """What a new value takes the place of; ``role`` is one of ``apis.signature.ROLES``.
 
-    ``sure`` is False where only the shape of the call says so; ``names`` are the collections of a model, if known.
+    ``sure`` is False where only the shape of the call says so; ``names`` are the collections of a model, if known;
+    ``params`` its parameters that were given beside them.
     """
 
     old: Value
     role: str
     sure: bool = True
     names: tuple[str, ...] = ()
+    params: Value | None = None
 
 
 @dataclass(slots=True, eq=False)

@@ -65,13 +65,19 @@ _TRANSIENT = frozenset(
 def _confidence(lost: Lost) -> Confidence | None:
     if lost.names and _TRANSIENT.issuperset(lost.names):
         return None
+    if not lost.sure and lost.others:
+        return None  # one of several runs counts
     return Confidence.HIGH if lost.names and not lost.others else Confidence.MEDIUM
 
 
 def _trains(module: ModuleFacts, facts: FunctionFacts, lost: Lost) -> bool:
     """Whether the function is differentiated by the model's parameters, or makes an optimizer step itself."""
     trace = module.traced.get(facts.function) if facts.function is not None else None
-    return facts.steps or (trace is not None and trace.mode == "grad" and lost.given)
+    if not lost.sure and lost.trained not in ("own", "advanced"):
+        return False  # the state of a target network, which stays as it is
+    if facts.steps:
+        return lost.trained != "other"
+    return trace is not None and trace.mode == "grad" and lost.trained == "own"
 
 
 def check(module: ModuleFacts) -> Iterator[Finding]:

@@ -55,9 +55,13 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
         function = facts.function
         if function is None or function.owner is None or function.is_generator:
             continue
-        if facts.returns_value or facts.edits_self or not _LIKE.match(function.name):
+        if facts.returns_value or facts.edits_self:
             continue
+        like = _LIKE.match(function.name) is not None
         for successor in facts.successors.values():
+            plain = not function.name.startswith("__") and not successor.name.startswith("_")
+            if not like and not (successor.frozen and plain):
+                continue
             yield Finding(
                 code=RULE.code,
                 path=module.path,
