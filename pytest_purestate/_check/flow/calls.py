@@ -389,6 +389,8 @@ def _call_function(it: Interpreter, func: Func, args: Args, ref: int) -> Value:
     for param, sym in summary.params if func.context is it.context else ():
         if sym.root in refs and keys.is_key(it, known[sym.root]):
             func.context.facts.given_keys.setdefault(param, refs[sym.root])
+        if sym.root in refs:
+            edits.hand(it, param, known[sym.root], refs[sym.root])
     for name, place in summary.free.items():
         known.setdefault(place.root, _captured(it, func, name, place))
     swap = Substitution(known, it.step)

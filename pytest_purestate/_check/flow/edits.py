@@ -8,8 +8,8 @@ from pytest_purestate._check import ir
 from pytest_purestate._check.apis import OBJECTS
 from pytest_purestate._check.flow import aliases, defaults, order, types, variables
 from pytest_purestate._check.flow.classes import family_of, is_frozen
-from pytest_purestate._check.flow.facts import Mutation
-from pytest_purestate._check.flow.values import NOTHING, Choice, Const, Range, Sym, Type, Value
+from pytest_purestate._check.flow.facts import Handed, Mutation
+from pytest_purestate._check.flow.values import NOTHING, Choice, Const, Range, Sym, Type, Value, leaves
 from pytest_purestate._check.model import Confidence
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ __all__ = [
     "augment_name",
     "delete_item",
     "evidence_for",
+    "hand",
     "is_mutator",
     "list_length",
     "mutate",
@@ -35,6 +36,7 @@ MUTATORS = frozenset(
 """Methods by which Python's containers are edited in place."""
 
 
+_MANY = 50  # calls of a function of which what they hand over is remembered
 _GIVING = frozenset(("pop", "popitem", "setdefault", "popleft"))
 
 
@@ -141,6 +143,32 @@ def mutate(
     known = it.frame.facts.mutations.get(key)
     if known is None or (not known.visible and seen) or known.evidence < evidence:
         it.frame.facts.mutations[key] = fact
+
+
+def hand(it: Interpreter, param: ir.Param, value: Value, ref: int) -> None:
+    """Note that a call gives a state, or what may be one, to a parameter of a function of this module."""
+    if not isinstance(value, Sym):
+        return
+    root = value.root
+    type_ = types.typeof(it, value)
+    kind = ""
+    if root.kind == "param":
+        kind = "param"
+    elif _is_state(type_) or (type_.kind == "state" and root.base is None):
+        kind = "state"
+    elif type_.kind == "dict" and any(
+        types.typeof(it, leaf).kind == "array"
+        for _, item in it.state.held().get(root, ())
+        for leaf in leaves(item)
+    ):
+        kind = "dict"
+    known = it.context.facts.handed.setdefault(param, []) if kind else []
+    if kind and len(known) < _MANY and not any(handed.ref == ref for handed in known):
+        handed = Handed(ref, kind, root)
+        known.append(handed)
+        for name, held in it.state.env.items():
+            if isinstance(held, Sym) and held.root is root:
+                it.frame.handed.setdefault(name, []).append(handed)
 
 
 def store_attribute(it: Interpreter, base: Value, target: ir.GetAttr, value: Value, node: object) -> None:

@@ -24,6 +24,7 @@ __all__ = [
     "Dropped",
     "Effect",
     "FunctionFacts",
+    "Handed",
     "IgnoredKey",
     "Lost",
     "ModuleFacts",
@@ -121,6 +122,19 @@ class Mutation:
     sources: frozenset[Root] = frozenset()
     caught: frozenset[str] = frozenset()
     guards: Guards = field(default_factory=dict)
+
+
+@dataclass(slots=True, eq=False)
+class Handed:
+    """What a call gives to a parameter: a ``state``, a ``dict`` of arrays, or a ``param`` of the caller (``root``).
+
+    ``again``: the caller looks at the same object behind the call.
+    """
+
+    ref: int
+    kind: str
+    root: Root
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -433,6 +447,7 @@ class ModuleFacts:
     compiled: dict[ir.Function, Trace] = field(default_factory=dict)  # those whose trace is kept
     dry: set[ir.Function] = field(default_factory=set)
     is_test: bool = False
+    handed: dict[ir.Param, list[Handed]] = field(default_factory=dict)  # states that calls give to parameters
     given_keys: dict[ir.Param, int] = field(
         default_factory=dict
     )  # parameters that a call gives a key, and where

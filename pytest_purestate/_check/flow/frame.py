@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_purestate._check import ir
-from pytest_purestate._check.flow.facts import FunctionFacts
+from pytest_purestate._check.flow.facts import FunctionFacts, Handed
 from pytest_purestate._check.flow.state import State
 from pytest_purestate._check.flow.values import START, Donation, Guards, Origin, Root, Sym, Type, Use, Value
 from pytest_purestate._check.model import Confidence
@@ -54,6 +54,7 @@ class Frame:
         self.declared: dict[str, bool] = {}  # name -> nonlocal?
         self.passes: tuple[tuple[int, int], ...] = ()
         self.assigned: dict[tuple[Root, str], list[tuple[int, str]]] = {}  # attributes, and where
+        self.handed: dict[str, list[Handed]] = {}  # names of what was handed to a function
         self.calling = -1  # the expression that is looked up to be called
         self.jitted: dict[str, int] = {}  # names of compiled functions that were made here, and where
         self.before: dict[str, Value] = {}  # the names before the loop around began

@@ -229,6 +229,7 @@ class Interpreter:
 
     def assign_name(self, name: str, value: Value, ref: int) -> None:
         frame = self.frame
+        frame.handed.pop(name, None)
         if name in frame.declared:
             nonlocal_ = frame.declared[name]
             if frame.function is not None:
@@ -709,6 +710,8 @@ class Interpreter:
 
     def e_name(self, node: ir.Name) -> Value:
         value = self.lookup(node.id)
+        for handed in self.frame.handed.pop(node.id, ()):
+            handed.again = True
         if isinstance(value, Wrapped) and node.ref != self.frame.calling and node.id in self.frame.jitted:
             self.frame.facts.kept.add(self.frame.jitted[node.id])
         if isinstance(value, Sym | Choice | Tup | Part):

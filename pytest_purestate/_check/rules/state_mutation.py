@@ -47,6 +47,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pytest_purestate._check import ir
 from pytest_purestate._check.flow.facts import FunctionFacts, ModuleFacts, Mutation
 from pytest_purestate._check.flow.values import Sym
 from pytest_purestate._check.model import Confidence, Finding, Label, Rule, Severity
@@ -105,8 +106,42 @@ def _confidence(module: ModuleFacts, facts: FunctionFacts, mutation: Mutation) -
         return Confidence.LOW if _is_returned(facts, mutation.place) else Confidence.HIGH
     if root in facts.state_like and not _is_self(facts, mutation):  # an object may fill what it holds
         return Confidence.MEDIUM
+    if _handed(module, facts, mutation) is not None:
+        return Confidence.MEDIUM
     if root.name in _STATE_NAMES:
         return Confidence.LOW
+    return None
+
+
+def _handed(module: ModuleFacts, facts: FunctionFacts, mutation: Mutation) -> int | None:
+    """The call in this module that gives a state to the function which edits it, and where it is seen to change."""
+    root, function = mutation.place.root, facts.function
+    inside = mutation.through is not None and mutation.through.context is module.context
+    if inside or mutation.how in ("setattr", "augmented") or function is None or not facts.returns_value:
+        return None
+    if root.owner is not function or _is_self(facts, mutation):
+        return None
+    return _given(module, function, root.name, harmful=True, seen=set())
+
+
+def _given(
+    module: ModuleFacts, function: ir.Function, name: str, *, harmful: bool, seen: set[ir.Param]
+) -> int | None:
+    """Where a parameter is given a state: one that is looked at again behind the call, where that does harm."""
+    param = next((param for param in function.params if param.name == name), None)
+    if param is None or param in seen:
+        return None
+    seen.add(param)
+    for handed in module.handed.get(param, ()):
+        if handed.kind == "param":
+            owner = handed.root.owner
+            state_like = any(handed.root in facts.state_like for facts in module.functions)
+            if isinstance(owner, ir.Function) and (
+                state_like or _given(module, owner, handed.root.name, harmful=False, seen=seen) is not None
+            ):
+                return handed.ref
+        elif (handed.again or not harmful) and (handed.kind == "state" or name in _STATE_NAMES):
+            return handed.ref
     return None
 
 
@@ -156,6 +191,8 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
                 lowered = through.context.lowered
                 related = (Label(lowered.span(through.ref), where, lowered.source.path),)
                 where = "handed over here to be edited"
+            elif confidence is Confidence.MEDIUM and (given := _handed(module, facts, mutation)) is not None:
+                related = (module.label(given, "a state is handed over here"),)
             yield Finding(
                 code=RULE.code,
                 path=module.path,
