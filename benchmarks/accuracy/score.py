@@ -21,7 +21,12 @@ from benchmarks.findings import Found, find
 __all__ = ["VERDICTS", "Verdict", "load", "save"]
 
 # The findings of a family of rules are judged in one file.
-LISTS = {"PS1": Path(__file__).parent / "keys.tsv"}
+LISTS = {
+    "PS1": Path(__file__).parent / "keys.tsv",
+    "PS2": Path(__file__).parent / "states.tsv",
+    "PS3": Path(__file__).parent / "traces.tsv",
+    "PS4": Path(__file__).parent / "orders.tsv",
+}
 VERDICTS = ("true", "false", "debatable")
 UNREAD = "unread"
 

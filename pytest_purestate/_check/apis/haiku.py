@@ -13,9 +13,9 @@ haiku.{transform,multi_transform}(f): runs f as kernel; returns transformed
 haiku.{transform_with_state,multi_transform_with_state}(f): runs f as kernel; returns transformed_with_state
 haiku.without_apply_rng(f): returns transformed_without_rng
 haiku.without_apply_rng@transformed_with_state(f): returns stateful_without_rng
-@{transformed,transformed_without_rng}.init(rng): consumes rng as init; returns state; pure
+@{transformed,transformed_without_rng}.init(rng): consumes rng as init; returns state
 @transformed.apply(params, rng): consumes rng as apply; returns opaque; state params
-@{transformed_with_state,stateful_without_rng}.init(rng): consumes rng as init; returns pair state state; pure
+@{transformed_with_state,stateful_without_rng}.init(rng): consumes rng as init; returns pair state state
 @transformed_with_state.apply(params, state, rng): consumes rng as apply; returns pair opaque state; state params;
     succeeds state as collections
 @stateful_without_rng.apply(params, state): returns pair opaque state; state params; succeeds state as collections

@@ -78,6 +78,10 @@ if TYPE_CHECKING:
 __all__ = ["Args", "bind_method", "call", "call_value", "decorate", "note_effect", "statement_call"]
 
 _WORK = 30_000  # facts replayed in one module before calls count as unknown: a bound for tangled recursion
+_OF_FUNCTIONS = frozenset(
+    ("transformed", "transformed_with_state", "transformed_without_rng", "stateful_without_rng", "transform")
+)
+"""Objects of a library whose methods are plain functions that they hold: the same ones each time."""
 _NUMERIC = ("jax.numpy.", "jax.lax.", "jax.nn.", "jax.scipy.")
 _CLASS_NAME = re.compile(r"_*[A-Z][a-z0-9]+\w*$")  # of a class we cannot see: it may only store the key
 _CALLABLE = (Func, Wrapped, Partial, Bound, ClassValue, Ext)
@@ -1341,7 +1345,7 @@ def _note_rebuilt(it: Interpreter, signature: Signature, function: Value, ref: i
         what = "wrapped"
     elif isinstance(function, Partial) and _followable(it, function.func):
         what = "partial"
-    elif isinstance(function, Bound):
+    elif isinstance(function, Bound) and types.typeof(it, function.receiver).kind not in _OF_FUNCTIONS:
         what = "method"
     if what:
         env = it.state.env
