@@ -25,7 +25,7 @@ def _mutable(it: Interpreter, value: Value | None) -> Type | None:
     if not isinstance(value, Sym) or value.path:
         return None
     type_ = types.typeof(it, value)
-    return type_ if type_.kind in _CONTAINERS and type_.certain else None
+    return type_ if type_.kind in _CONTAINERS and type_.certain and "frozen" not in type_.name else None
 
 
 def bind(it: Interpreter, frame: Frame, param: ir.Param, sym: Sym) -> None:

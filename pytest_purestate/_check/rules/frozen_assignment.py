@@ -122,12 +122,19 @@ def _of_call(module: ModuleFacts, facts: FunctionFacts, mutation: Mutation) -> F
         code=RULE.code,
         path=module.path,
         message=f"`{base}` is a frozen `{cls}` here; its attribute `{name}` cannot be assigned",
-        primary=module.label(inner.ref, "raises when it runs"),
+        primary=module.label(inner.ref, _RAISES.get(family, "raises when it runs")),
         related=(module.label(mutation.target, f"called with a `{cls}` here"),),
         help=f"make a new one: `{_new_value(family, base, name, '...')}`",
-        confidence=Confidence.HIGH if mutation.type.certain else Confidence.MEDIUM,
+        confidence=Confidence.LOW
+        if family == "linen"
+        else Confidence.HIGH
+        if mutation.type.certain
+        else Confidence.MEDIUM,
         scope=next(scopes, scope_of(facts)),
     )
+
+
+_RAISES = {"linen": "raises when the module is bound"}
 
 
 def check(module: ModuleFacts) -> Iterator[Finding]:
@@ -151,9 +158,10 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
                 code=RULE.code,
                 path=module.path,
                 message=f"`{base}` is a frozen `{cls}`; its attribute `{name}` cannot be assigned",
-                primary=module.label(mutation.ref, "raises when it runs"),
+                primary=module.label(mutation.ref, _RAISES.get(family, "raises when it runs")),
                 help=f"make a new one: `{_new_value(family, base, name, '...')}`",
-                confidence=Confidence.HIGH,
+                # A linen module that no scope has bound yet takes the assignment.
+                confidence=Confidence.LOW if family == "linen" else Confidence.HIGH,
                 fix=_fix(module, mutation, family, base, name),
                 scope=scope_of(facts),
             )
