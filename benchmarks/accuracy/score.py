@@ -121,7 +121,8 @@ def main() -> int:
             unread = Verdict(each.fingerprint, each.code, place, UNREAD, "", each.message)
             verdicts.setdefault(each.fingerprint, unread)
         save(verdicts.values(), file)
-    fine = report(found, verdicts, line_count(list(files(options.folder))))
+    family = {print_: each for print_, each in verdicts.items() if each.code.startswith(options.select)}
+    fine = report(found, family, line_count(list(files(options.folder))))
     return 0 if fine else 1
 
 
