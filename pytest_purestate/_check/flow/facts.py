@@ -291,6 +291,7 @@ class Successor:
     """A new value made from an old one, bound to a local name and never used for anything.
 
     ``frozen``: it is a copy of the function's own object, which nobody can edit, and no part of it is read.
+    ``renewed``: it got the name of the parameter that it was made of, in a function that does nothing else.
     """
 
     ref: int
@@ -298,6 +299,7 @@ class Successor:
     name: str
     verb: str
     frozen: bool = False
+    renewed: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

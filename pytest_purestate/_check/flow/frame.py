@@ -67,6 +67,9 @@ class Frame:
         self.named: dict[Root, tuple[str, int]] = {}  # keys that got a name, and where
         self.moved: set[Root] = set()
         self.fresh: dict[Root, tuple[int, int, str, str]] = {}
+        self.renewed: dict[
+            Root, tuple[int, int, str]
+        ] = {}  # new values of parameters, under the same name: where, the statement, the name
         self.folds: dict[
             Sym, set[tuple[int, tuple[tuple[int, int], ...]]]
         ] = {}  # fold_in calls, in which passes

@@ -24,13 +24,14 @@ from pytest_purestate._check.flow.facts import (
     Successor,
     Swap,
 )
-from pytest_purestate._check.flow.results import Results, results_of
+from pytest_purestate._check.flow.results import Results, children, results_of
 from pytest_purestate._check.flow.state import MAX_OPTIONS
 from pytest_purestate._check.flow.values import (
     FOLD,
     UNKNOWN,
     Choice,
     Const,
+    Ext,
     Func,
     Guards,
     Iter,
@@ -478,9 +479,24 @@ def record_split(it: Interpreter, target: ir.Sequence, value: Value, node: objec
     )
 
 
+def _note_renewed(it: Interpreter, value: Sym, target: ir.Name) -> None:
+    """Note that a parameter's name now stands for a new tree or array that was made of what it held."""
+    root, frame = value.root, it.frame
+    verb = root.origin.verb if root.origin is not None else ""
+    made = root.type.kind == "state" or verb.startswith(("new:", ".at[]"))
+    if root.kind != "local" or value.path or not made:
+        return
+    for param, sym in frame.params:
+        parts = (root.base, *root.made_of)
+        below = any(isinstance(part, Sym) and part.root is sym.root for part in parts)
+        if param.name == target.id and param.kind not in ("*", "**") and below:
+            frame.renewed.setdefault(root, (target.ref, frame.statement, target.id))
+
+
 def name_successor(it: Interpreter, value: Sym, target: ir.Name) -> None:
     """Note a local name for a new key, or for a new value made from an old one (a copy, a replace, an update)."""
     root = value.root
+    _note_renewed(it, value, target)
     if root.kind == "local" and root.type.kind == "key" and root.type.certain and not value.path:
         it.frame.named.setdefault(root, (target.id, target.ref))
     if (
@@ -532,6 +548,7 @@ def finish(it: Interpreter, frame: Frame) -> None:
                 break
     if not frame.replays:
         _find_unused(frame, swapped)
+        _find_renewed(it, frame)
         _find_dead_successors(frame)
         _find_stale(it, frame)
         _find_spent_before(it, frame)
@@ -648,6 +665,48 @@ def _find_dead_successors(frame: Frame) -> None:
             )
             frozen = own and base is not None and is_frozen(base.root.type) and root not in frame.looked
             frame.facts.successors.setdefault(ref, Successor(ref, statement, name, verb, frozen))
+
+
+_COMPUTES = ("jax.numpy.", "jax.tree", "jax.lax.", "jax.nn.", "optax.", "equinox.", "dataclasses.")
+_PURE_METHODS = frozenset("set add multiply min max astype reshape replace _replace apply_gradients".split())
+
+
+def _computes(it: Interpreter, node: object) -> bool:
+    """Whether all that is called below a node is known to do nothing but return something."""
+    if isinstance(node, ir.Call):
+        known = types.static_value(it, node.func)
+        signature = it.known.find(known.name) if isinstance(known, Ext) else None
+        if isinstance(known, Ext):
+            if not known.name.startswith(_COMPUTES) or signature is None:
+                return False
+            if signature.callbacks:
+                first = node.args[0].value if node.args else None
+                given = types.static_value(it, first) if isinstance(first, ir.Name | ir.GetAttr) else None
+                if not isinstance(first, ir.Lambda) and not (
+                    isinstance(given, Ext) and given.name.startswith(_COMPUTES)
+                ):
+                    return False
+        elif not isinstance(node.func, ir.GetAttr) or node.func.name not in _PURE_METHODS:
+            return False
+    below = (node.function.body,) if isinstance(node, ir.Lambda) else ()
+    return all(_computes(it, child) for child in (*children(node), *(s for body in below for s in body)))
+
+
+def _find_renewed(it: Interpreter, frame: Frame) -> None:
+    """New values of parameters that nobody sees, in a function that binds names and does nothing else."""
+    function, facts = frame.function, frame.facts
+    if function is None or facts.effects or facts.mutations or frame.called or not frame.renewed:
+        return
+    idle = all(
+        (isinstance(node, ir.ExprStmt) and isinstance(node.value, ir.Const))
+        or (isinstance(node, ir.Assign) and all(isinstance(target, ir.Name) for target in node.targets))
+        for node in function.body
+    )
+    plain = not frame.declared and not function.decorators and not function.is_generator
+    if idle and plain and all(_computes(it, node) for node in function.body):
+        for root, (ref, statement, name) in frame.renewed.items():
+            if root not in frame.looked:
+                facts.successors.setdefault(ref, Successor(ref, statement, name, "", renewed=True))
 
 
 def _find_captured(it: Interpreter, frame: Frame) -> None:

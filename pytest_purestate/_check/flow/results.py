@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from pytest_purestate._check import ir
 
-__all__ = ["COMPARES", "Results", "reaches", "results_of"]
+__all__ = ["COMPARES", "Results", "children", "reaches", "results_of"]
 
 _Node = object
 _Place = int | str
@@ -59,7 +59,8 @@ def _fields(kind: type) -> tuple[str, ...]:
     return tuple(field.name for field in dataclasses.fields(kind) if field.name not in ("parent", "owner"))
 
 
-def _children(node: _Node) -> Iterator[_Node]:
+def children(node: _Node) -> Iterator[_Node]:
+    """The nodes right below one."""
     kind: type = type(node)
     for name in _fields(kind):
         value = getattr(node, name)
@@ -139,7 +140,7 @@ class _Walk:
             if isinstance(node, ir.For) and _is_view(node.iter):
                 self.items = self.items.union(_words(node.target))
             inner = nested or isinstance(node, ir.FunctionDef | ir.ClassDef)
-            for child in _children(node):
+            for child in children(node):
                 self.any(child, inner)
 
     def any(self, node: _Node, nested: bool) -> None:
@@ -148,7 +149,7 @@ class _Walk:
         elif isinstance(node, ir.Expr):
             self.expression(node, (_LIVE,), (), nested)
         else:
-            for child in _children(node):
+            for child in children(node):
                 self.any(child, nested)
 
     def expression(
@@ -172,14 +173,14 @@ class _Walk:
             outer = self.items
             for clause in node.clauses:
                 self.items = self.items.union(_words(clause.target))
-            for child in _children(node):
+            for child in children(node):
                 self.any(child, True)
             self.items = outer
         elif isinstance(node, ir.Lambda | ir.Comprehension | ir.Await | ir.Yield):
-            for child in _children(node):
+            for child in children(node):
                 self.any(child, True)
         else:
-            for child in _children(node):
+            for child in children(node):
                 self.expression(child, goals, words, nested)
 
 

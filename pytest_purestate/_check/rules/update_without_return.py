@@ -1,4 +1,4 @@
-"""Reports a `replace`- or `update`-like method whose new value dies in a local.
+"""Reports a `replace`- or `update`-like method, or a function, whose new value dies in a local.
 
 ## Why is this bad?
 
@@ -53,14 +53,16 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
     """One finding for each successor that a method makes and forgets to return."""
     for facts in module.functions:
         function = facts.function
-        if function is None or function.owner is None or function.is_generator:
+        if function is None or function.is_generator:
             continue
         if facts.returns_value or facts.edits_self:
             continue
+        what = "method" if function.owner is not None else "function"
         like = _LIKE.match(function.name) is not None
         for successor in facts.successors.values():
             plain = not function.name.startswith("__") and not successor.name.startswith("_")
-            if not like and not (successor.frozen and plain):
+            of_self = function.owner is not None and (like or (successor.frozen and plain))
+            if not of_self and not successor.renewed:
                 continue
             yield Finding(
                 code=RULE.code,
@@ -71,7 +73,7 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
                     f"`{successor.name}` is made here and lost when `{function.name}` ends",
                 ),
                 related=(module.label(function.ref, f"`{function.name}` returns None"),),
-                help=f"end the method with `return {successor.name}`",
+                help=f"end the {what} with `return {successor.name}`",
                 confidence=Confidence.HIGH,
                 scope=scope_of(facts),
             )
