@@ -166,7 +166,7 @@ def hand(it: Interpreter, param: ir.Param, value: Value, ref: int) -> None:
     if kind and len(known) < _MANY and not any(handed.ref == ref for handed in known):
         handed = Handed(ref, kind, root)
         known.append(handed)
-        for name, held in it.state.env.items():
+        for name, held in it.state.env.items() if kind != "param" else ():
             if isinstance(held, Sym) and held.root is root:
                 it.frame.handed.setdefault(name, []).append(handed)
 
