@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
-from pytest_purestate._check.apis import OBJECTS, Signature, is_question
+from pytest_purestate._check.apis import ELEMENTS, OBJECTS, Signature, is_question
 from pytest_purestate._check.flow import (
     aliases,
     builtin,
@@ -78,10 +78,6 @@ if TYPE_CHECKING:
 __all__ = ["Args", "bind_method", "call", "call_value", "decorate", "note_effect", "statement_call"]
 
 _WORK = 30_000  # facts replayed in one module before calls count as unknown: a bound for tangled recursion
-_OF_FUNCTIONS = frozenset(
-    ("transformed", "transformed_with_state", "transformed_without_rng", "stateful_without_rng", "transform")
-)
-"""Objects of a library whose methods are plain functions that they hold: the same ones each time."""
 _NUMERIC = ("jax.numpy.", "jax.lax.", "jax.nn.", "jax.scipy.")
 _CLASS_NAME = re.compile(r"_*[A-Z][a-z0-9]+\w*$")  # of a class we cannot see: it may only store the key
 _CALLABLE = (Func, Wrapped, Partial, Bound, ClassValue, Ext)
@@ -109,6 +105,14 @@ class Args:
             if at < len(self.pos):
                 return self.pos[at]
         return None
+
+    def given(
+        self, params: Sequence[str], name: str, receiver: Sym | None, ref: int
+    ) -> tuple[Value, int] | None:
+        """What a parameter is given; ``self`` is the receiver of the call at ``ref``."""
+        if name == "self" and receiver is not None:
+            return receiver, ref
+        return self.named(params, name)
 
     def every(self) -> list[tuple[Value, int]]:
         return [*self.pos, *self.kw.values()]
@@ -1155,7 +1159,7 @@ def _apply_signature(
             if signature.how in ("init", "apply"):
                 _note_shared(it, given[0], given[1], verb)
     for param in signature.mutates:
-        given = (receiver, ref) if param == "self" and receiver is not None else args.named(params, param)
+        given = args.given(params, param, receiver, ref)
         if given is not None:
             stored = Tup(tuple([value for value, _ in args.every()]))
             edits.mutate(it, given[0], None, ref, given[1], verb, stored=stored)
@@ -1345,10 +1349,10 @@ def _note_rebuilt(it: Interpreter, signature: Signature, function: Value, ref: i
         what = "wrapped"
     elif isinstance(function, Partial) and _followable(it, function.func):
         what = "partial"
-    elif isinstance(function, Bound) and types.typeof(it, function.receiver).kind not in _OF_FUNCTIONS:
+    elif isinstance(function, Bound) and types.typeof(it, function.receiver).kind not in ELEMENTS:
         what = "method"
     if what:
-        env = it.state.env
+        env = it.state.env if frame.passes else {}  # a loop's own names matter to the loop only
         varying = {name for name, value in env.items() if frame.before.get(name) is not value}
         fixed = {name for name in varying if _shapes(it, env[name])}
         while isinstance(function, Wrapped):
@@ -1405,9 +1409,7 @@ def _result(
         return _folded(it, args.named(params, kinds[1]), args.named(params, kinds[2]), ref, verb)
     if kind in ("same", "twin", "copy", "view"):
         wanted = kinds[1] if len(kinds) > 1 else params[0]
-        given: tuple[Value, int] | None = (
-            (receiver, ref) if wanted == "self" and receiver is not None else args.named(params, wanted)
-        )
+        given = args.given(params, wanted, receiver, ref)
         if given is None:
             return it.fresh(UNKNOWN, ref, verb)
         value = given[0]

@@ -507,9 +507,13 @@ class ModuleFacts:
             return False
         return function.parent is not None or function.is_lambda
 
+    def by_function(self) -> dict[ir.Function, FunctionFacts]:
+        """The facts of each function; the module's own body is none."""
+        return {facts.function: facts for facts in self.functions if facts.function is not None}
+
     def traced_functions(self) -> Iterator[tuple[FunctionFacts, Trace]]:
         """Every traced function: transformed, nested in one, or called from one in this module."""
-        by_function = {facts.function: facts for facts in self.functions if facts.function is not None}
+        by_function = self.by_function()
         why = dict(self.traced)
         todo = list(why)
         while todo:

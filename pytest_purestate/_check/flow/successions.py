@@ -73,9 +73,7 @@ def succeed(
 ) -> Value:
     """The result of a call that makes a successor, marked as one."""
     wanted = signature.succeeds[0]
-    given = (
-        (receiver, ref) if wanted == "self" and receiver is not None else args.named(signature.params, wanted)
-    )
+    given = args.given(signature.params, wanted, receiver, ref)
     if given is None:
         return result
     if signature.role == "collections" and not isinstance(result, Tup):

@@ -95,13 +95,8 @@ def rebound(it: Interpreter, name: str, value: Value, ref: int) -> None:
 
 def edited(it: Interpreter, base: Value, step: Step | None, ref: int) -> None:
     """What a module variable holds is edited, or a class or a module; ``step`` is what of it, when that is known."""
-    if isinstance(base, Sym):
-        if types.typeof(it, base).kind in _KEPT:
-            return
-        name, path = _holder(it, base)
-    else:
-        name, path = _name(it, base), ()
-    if name:
+    name, path = _holder(it, base) if isinstance(base, Sym) else (_name(it, base), ())
+    if name and types.typeof(it, base).kind not in _KEPT:
         first = path[0] if path else step
         part = "" if first is None else _spelled(first) or "[]"
         _note(it, name + (part or "*"), ref, Confidence.LOW)

@@ -73,7 +73,7 @@ _WHAT = {
 def check(module: ModuleFacts) -> Iterator[Finding]:
     """One finding for each compiled function that a loop rebuilds, itself or through what it calls."""
     traced = {facts.function for facts, _ in module.traced_functions()}
-    by_function = {facts.function: facts for facts in module.functions if facts.function is not None}
+    by_function = module.by_function()
     for facts in module.functions:
         if facts.function in traced:
             continue
@@ -89,12 +89,13 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
                 confidence=sure,
                 scope=scope_of(facts),
             )
-    yield from _each_call(module, traced)
+    yield from _each_call(module, traced, by_function)
 
 
-def _each_call(module: ModuleFacts, traced: set[ir.Function | None]) -> Iterator[Finding]:
+def _each_call(
+    module: ModuleFacts, traced: set[ir.Function | None], by_function: Mapping[ir.Function, FunctionFacts]
+) -> Iterator[Finding]:
     """One finding for each compiled function that a function which a loop calls makes anew."""
-    by_function = {facts.function: facts for facts in module.functions if facts.function is not None}
     looped: dict[ir.Function, int] = {}
     methods = [function for function in by_function if function.owner is not None]
     for facts in module.functions:

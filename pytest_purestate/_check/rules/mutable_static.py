@@ -112,7 +112,7 @@ def _method(function: ir.Function | None) -> ir.Function | None:
 
 
 def _late(module: ModuleFacts) -> Iterator[Finding]:
-    by_function = {facts.function: facts for facts in module.functions if facts.function is not None}
+    by_function = module.by_function()
     done: set[int] = set()
     for function, trace in module.traced.items():
         owner = _compiled_with_self(function, trace)

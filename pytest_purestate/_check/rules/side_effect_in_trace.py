@@ -139,46 +139,42 @@ def _sure(module: ModuleFacts, certain: bool) -> Confidence:
 def _of_edit(
     module: ModuleFacts, facts: FunctionFacts, trace: Trace, mutation: Mutation, traced: set[object]
 ) -> Finding | None:
+    certain = False
     if counted(module, facts, mutation, traced):
-        return _of_counter(module, facts, trace, mutation)
+        what = f"`{module.text(mutation.target)}` is written"
+        where, help_ = "is not run by the compiled function", "count outside the traced function"
+    elif _is_edit(facts, mutation, traced):
+        what = f"captured `{mutation.place.root.name}` is edited"
+        where = "holds a tracer, and is not run by the compiled function"
+        help_ = "return the value and collect it outside"
+        certain = mutation.type.kind in ("list", "dict", "set")
+    else:
+        return None
+    function = facts.function.name if facts.function is not None else ""
+    return Finding(
+        code=RULE.code,
+        path=module.path,
+        message=f"{what} while tracing only: `{function}` is traced by `{trace.api}`",
+        primary=module.label(mutation.ref, where),
+        related=(trace_label(trace),),
+        help=help_,
+        confidence=_sure(module, certain),
+        scope=scope_of(facts),
+    )
+
+
+def _is_edit(facts: FunctionFacts, mutation: Mutation, traced: set[object]) -> bool:
+    """Whether a container from outside the trace is edited by the function itself."""
     if mutation.visible != "captured" or mutation.through is not None or mutation.static:
-        return None
-    if any(_inside(facts.function, owner) and owner in traced for owner in (mutation.place.root.owner,)):
-        return None
-    if mutation.type.kind in ("instance", "stream", "array", "at", "module") or (
-        mutation.place.path[:1] and mutation.how == "setattr"
-    ):
-        return None
+        return False
+    owner = mutation.place.root.owner
+    if _inside(facts.function, owner) and owner in traced:
+        return False
+    if mutation.type.kind in ("instance", "stream", "array", "at", "module"):
+        return False
     if mutation.how in ("setattr", "augmented"):
-        return None
-    if mutation.how == "update" and mutation.type.kind not in ("dict", "set"):
-        return None
-    name = mutation.place.root.name
-    function = facts.function.name if facts.function is not None else ""
-    return Finding(
-        code=RULE.code,
-        path=module.path,
-        message=f"captured `{name}` is edited while tracing only: `{function}` is traced by `{trace.api}`",
-        primary=module.label(mutation.ref, "holds a tracer, and is not run by the compiled function"),
-        related=(trace_label(trace),),
-        help="return the value and collect it outside",
-        confidence=_sure(module, mutation.type.kind in ("list", "dict", "set")),
-        scope=scope_of(facts),
-    )
-
-
-def _of_counter(module: ModuleFacts, facts: FunctionFacts, trace: Trace, mutation: Mutation) -> Finding:
-    function = facts.function.name if facts.function is not None else ""
-    return Finding(
-        code=RULE.code,
-        path=module.path,
-        message=f"`{module.text(mutation.target)}` is written while tracing only: `{function}` is traced by `{trace.api}`",
-        primary=module.label(mutation.ref, "is not run by the compiled function"),
-        related=(trace_label(trace),),
-        help="count outside the traced function",
-        confidence=_sure(module, certain=False),
-        scope=scope_of(facts),
-    )
+        return False
+    return mutation.how != "update" or mutation.type.kind in ("dict", "set")
 
 
 def check(module: ModuleFacts) -> Iterator[Finding]:

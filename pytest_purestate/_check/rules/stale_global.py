@@ -98,7 +98,7 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
     writers = [facts for facts in module.functions if facts.rebound]
     if not writers:
         return
-    by_function = {facts.function: facts for facts in module.functions if facts.function is not None}
+    by_function = module.by_function()
     traced = {facts.function for facts, _ in module.traced_functions()}
     built = {function for facts in module.functions for function in facts.built}
     done: set[tuple[str, int]] = set()
@@ -177,12 +177,12 @@ def _order(
     built: set[ir.Function],
 ) -> Confidence:
     """High where the function runs before the write and again behind it."""
+    if compiled in built or (compiled.parent is not None and compiled.parent is not writer.function):
+        return Confidence.LOW  # built, and so traced, anew in each pass or for each caller
     runs = [
         compiled in _reached(by_function, called) if called.parent is None else called is compiled
         for called in writer.ran
     ]
-    if compiled in built or (compiled.parent is not None and compiled.parent is not writer.function):
-        return Confidence.LOW  # built, and so traced, anew in each pass or for each caller
     if any(runs[: event.at]) and any(runs[event.at :]):
         return Confidence.HIGH
     return event.sure if writer.function is not None and event.inner is None else Confidence.LOW
