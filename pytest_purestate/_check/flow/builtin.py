@@ -71,6 +71,8 @@ def _list(it: Interpreter, args: Args, ref: int) -> Value:
         return value
     if isinstance(value, Sym) and types.typeof(it, value).kind in ("list", "tuple"):
         return it.fresh(Type("list"), ref, "list", value)
+    if isinstance(value, Sym) and types.typeof(it, value).kind == "dict":
+        return view("keys", value)
     if isinstance(value, Sym) and types.typeof(it, value).kind == "keys":
         return value
     return order.fresh_list(it, ref, "list", order.source_of(it, value, args.pos[0][1]))

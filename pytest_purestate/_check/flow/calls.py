@@ -132,6 +132,7 @@ def call(it: Interpreter, node: ir.Call) -> Value:
         base = it.eval(func.base, moved=False)
         name = func.name
         it.note_attribute(base, name, func.ref)
+        successions.method(it, base, name)
         _note_callee(it, func)
         args = _arguments(it, node, name, Ext(f"{base.name}.{name}") if isinstance(base, Ext) else base)
         if frame.state is None:

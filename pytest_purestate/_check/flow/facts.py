@@ -310,6 +310,7 @@ class Lost:
     loop (the next pass meets it), caller, captured, or not at all. ``applied``: ``goal`` when what came with it went
     into a step, ``out`` when it went out of sight. ``through`` a function of the project, made at ``origin``.
     ``trained``: whether the parameters beside it are the function's ``own``, ``advanced`` by it, or ``other`` than those. ``others``: another one of the role is looked at.
+    ``parts``: some of its parts are looked at, and it goes nowhere as a whole. ``named``: a name says what it is.
     """
 
     ref: int
@@ -326,6 +327,8 @@ class Lost:
     origin: Origin | None
     trained: str
     others: bool
+    parts: bool
+    named: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)

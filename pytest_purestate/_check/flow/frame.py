@@ -77,6 +77,8 @@ class Frame:
         self.bound: set[Root] = set()  # objects that the partial in force brings along
         self.quiet: set[int] = set()  # calls of methods of a library that do nothing but return something
         self.products: dict[Root, Product] = {}  # successors that were made
+        self.whole: set[Root] = set()  # ... those that were looked at as a whole
+        self.taken: dict[Root, set[object]] = {}  # ... and the elements of them that were looked at
         self.advanced: set[Sym] = set()  # what optimizer steps are made of, and what is differentiated by
         self.applied: set[int] = set()  # calls that make a step with what flows into them
         self.measures: set[int] = set()  # calls that only tell something of it, or make something else

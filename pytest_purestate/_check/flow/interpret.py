@@ -201,6 +201,7 @@ class Interpreter:
                 keys.mark_read(parent, value, name)
                 if isinstance(value, Sym):
                     parent.moved.add(value.root)
+                successions.handed_on(parent, value)
                 type_ = types.typeof(self, value) if value is not None else UNKNOWN
                 sym = Sym(Root("free", type_, name, owner=parent.function))
                 frame.free[name] = sym
@@ -694,10 +695,13 @@ class Interpreter:
     def eval(self, node: ir.Expr, moved: bool = True) -> Value:
         """The value of an expression. ``moved`` is False when only a place below it is wanted."""
         value = _EXPRESSIONS[type(node)](self, node)
-        if moved and isinstance(value, Sym | Choice):
+        if moved and isinstance(value, Sym | Choice | Tup):
             if isinstance(value, Sym):
                 self.frame.moved.add(value.root)
-            donation.note_use(self, value, node.ref)
+            if not isinstance(node, ir.Call):
+                successions.handed_on(self.frame, value)
+            if not isinstance(value, Tup):
+                donation.note_use(self, value, node.ref)
         return value
 
     def glanced(self, node: ir.Expr) -> Value:
@@ -813,6 +817,7 @@ class Interpreter:
             return base  # a subscripted generic, or nnx's Class[...]
         if isinstance(node.base, ir.Call) and isinstance(base, Tup) and steps == (0,):
             successions.left_behind(self, Tup(base.items[1:]), node.base, node.ref)
+        successions.part(self, base, steps[0] if steps else None)
         value: Value = base
         for step in steps:
             if step is None or step is ...:

@@ -23,6 +23,7 @@ from pytest_purestate._check.flow.values import (
     UNKNOWN,
     Choice,
     Const,
+    Iter,
     Root,
     Succession,
     Sym,
@@ -44,15 +45,20 @@ __all__ = [
     "collections",
     "find_lost",
     "guessed_update",
+    "handed_on",
     "left_behind",
+    "method",
     "name",
     "note_result",
+    "part",
     "succeed",
 ]
 
 _OPTIMIZER_STATE = re.compile(
     r"(opt|optim|optimi[sz]er|tx|internal|inner)\w*_state|opt_?state|optimi[sz]er_state"
 )
+_STEPPED = ("params", "opt_state", "step")
+_RENEWS = ("replace", "_replace", "apply_fn")
 _APPLIES = re.compile(r"_*apply_?updates$", re.IGNORECASE)
 _MEASURES = ("array", "number", "static", "str", "none")
 _STEPS = ("params", "optimizer")
@@ -130,10 +136,15 @@ def guessed_update(it: Interpreter, args: Args, ref: int, result: Value) -> Valu
     if given is None or len(args.pos) + len(args.kw) < 2 or args.star:
         return result
     old = given[0]
-    if not isinstance(old, Sym | Choice) or not _OPTIMIZER_STATE.search(args.names.get(given[1], "")):
+    if not isinstance(old, Sym | Choice):
+        return result
+    named = _OPTIMIZER_STATE.search(args.names.get(given[1], "")) is not None
+    if not named and (
+        len(args.pos) + len(args.kw) != 3 or args.named(("updates", "state", "params"), "params") is None
+    ):
         return result
     made = it.fresh(UNKNOWN, ref, "update")
-    made.root.succeeds = Succession(old, "optimizer", sure=False)
+    made.root.succeeds = Succession(old, "optimizer", sure=False, named=named)
     return Tup((it.fresh(UNKNOWN, ref, "update"), made))
 
 
@@ -145,7 +156,8 @@ def collections(it: Interpreter, old: Value, args: Args, ref: int, result: Value
         return result
     made = it.fresh(Type("state"), ref, "collections")
     params = it.step(old, ("[", "params")) if isinstance(old, Sym) else None
-    made.root.succeeds = Succession(old, "collections", names=names, params=params)
+    held = tuple(it.step(old, ("[", name)) for name in names) if isinstance(old, Sym) else ()
+    made.root.succeeds = Succession(old, "collections", names=names, params=params, held=held)
     return Tup((result, made))
 
 
@@ -154,7 +166,11 @@ def _collections(it: Interpreter, value: Value) -> tuple[str, ...] | None:
     if isinstance(value, Const):
         return None if not value.value else (value.value,) if isinstance(value.value, str) else ()
     items: Sequence[Value] = ()
-    if isinstance(value, Tup):
+    if isinstance(value, Iter) and value.kind == "keys" and isinstance(value.parts[0], Sym):
+        root = value.parts[0].root
+        steps = (place.path[0] for place in it.state.heap if place.root is root and len(place.path) == 1)
+        items = [Const(name) for kind, name in steps if kind == "[" and isinstance(name, str)]
+    elif isinstance(value, Tup):
         items = value.items
     elif (
         isinstance(value, Sym)
@@ -205,6 +221,29 @@ def name(it: Interpreter, value: Value, target: ir.Name, node: object) -> None:
         frame.products.setdefault(root, Product(node.value.ref, target.ref, target.id, frame.passes))
         if seen:  # others may look at it
             frame.looked.add(root)
+            frame.whole.add(root)
+
+
+def handed_on(frame: Frame, value: Value | None) -> None:
+    """Note that the whole of a value is looked at, with the successors it holds."""
+    for leaf in leaves(value) if value is not None else ():
+        if isinstance(leaf, Sym) and leaf.root.succeeds is not None and not leaf.path:
+            frame.whole.add(leaf.root)
+
+
+def part(it: Interpreter, base: Value, key: object) -> None:
+    """Note that an element of a successor is looked at; all of it, where it is not known which."""
+    if isinstance(base, Sym) and base.root.succeeds is not None and not base.path:
+        if isinstance(key, str):
+            it.frame.taken.setdefault(base.root, set()).add(key)
+        else:
+            it.frame.whole.add(base.root)
+
+
+def method(it: Interpreter, base: Value, name: str) -> None:
+    """Note that a method of a successor is called: it may look at all of it, but for those that make a new one."""
+    if isinstance(base, Sym) and base.root.succeeds is not None and name not in _RENEWS:
+        it.frame.whole.add(base.root)
 
 
 def left_behind(it: Interpreter, value: Value, call: ir.Call, statement: int) -> None:
@@ -230,20 +269,39 @@ def find_lost(it: Interpreter, frame: Frame) -> None:
     carried = [(root, product) for root, product in frame.products.items() if root in frame.looked]
     used = {product.call for root, product in carried if _role(root) == "params"}
     sites = {_site(root) for root, _ in carried}
+    whole = {_site(root) for root, _ in carried if root in frame.whole}
+    followed = {
+        old.root
+        for root in frame.products
+        if root.succeeds is not None
+        for old in leaves(root.succeeds.old)
+        if isinstance(old, Sym) and not old.path
+    }
     for ref, group in groups.items():
-        if any(root in frame.looked for root, _ in group) or group[0][1].name in frame.crowded:
+        parts = any(root in frame.looked for root, _ in group)
+        if any(root in frame.whole for root, _ in group) or group[0][1].name in frame.crowded:
             continue
         root, product = group[0]
         known = root.succeeds
         if known is None or (frame.hurried and not product.name.startswith("_") and product.name):
             continue
-        olds = [old for old in leaves(known.old) if isinstance(old, Sym)]
-        if not olds:
+        olds = _line(known.old)
+        if not olds or root in followed:
             continue
+        names = known.names
+        if parts and known.role == "collections":
+            took = {key for other, _ in group for key in frame.taken.get(other, ())}
+            rest = [
+                (name, old)
+                for name, old in zip(names, known.held, strict=False)
+                if name not in took and isinstance(old, Sym)
+            ]
+            names = tuple(name for name, _ in rest)
+            olds = [old for _, old in rest]
         through = (
             root.origin is None or root.origin.context is not it.context or root.origin.ref != product.call
         )
-        if through and _site(root) in sites:
+        if through and _site(root) in (whole if parts else sites):
             continue  # one function run more than once, as sharpness-aware training does, of which one run counts
         kept, where = _kept(it, frame, olds, [(root.succeeds, product.passes) for root, product in group])
         applied = "goal" if through and product.call in used else ""
@@ -254,9 +312,20 @@ def find_lost(it: Interpreter, frame: Frame) -> None:
             ref,
             Lost(
                 ref, product.call, product.name, known.role, _called(olds), kept, where, applied,
-                known.sure, through, known.names, root.origin, _trained(frame, known), any(_role(other) == known.role for other, _ in carried),
+                known.sure, through, names, root.origin, _trained(frame, known), any(_role(other) == known.role for other, _ in carried),
+                parts, known.named,
             ),
         )  # fmt: skip
+
+
+def _line(old: Value) -> list[Sym]:
+    """The values whose place a successor takes: the one before it, and the one before that."""
+    line = [leaf for leaf in leaves(old) if isinstance(leaf, Sym)]
+    for sym in line:
+        before = succession_of(sym)
+        if before is not None:
+            line += [leaf for leaf in leaves(before.old) if isinstance(leaf, Sym) and leaf not in line]
+    return line
 
 
 def _role(root: Root) -> str:
@@ -287,7 +356,8 @@ def _meet(place: Sym, other: Sym) -> bool:
 
 
 def _called(olds: Sequence[Sym]) -> str:
-    names = [old.root.name + spelled(old.path) for old in olds if old.root.name]
+    outside = [old for old in olds if old.root.kind != "local"]
+    names = [old.root.name + spelled(old.path) for old in (*outside, *olds) if old.root.name]
     return names[0] if names else "the old value"
 
 
@@ -312,6 +382,15 @@ def _kept(it: Interpreter, frame: Frame, olds: Sequence[Sym], made: Sequence[_Ma
     return ("captured" if any(old.root.kind == "free" for old in olds) else ""), -1
 
 
+def _advanced(made: Sym, old: Sym) -> Sym | None:
+    """The state that an optimizer step was made of, if it leaves alone what ``old`` is a part of."""
+    known = made.root.succeeds
+    if known is None or known.role != "params" or not isinstance(known.old, Sym):
+        return None
+    below = old.path[len(known.old.path) :]
+    return known.old if below and below[0][1] not in _STEPPED else None
+
+
 def _hands_back(it: Interpreter, frame: Frame, value: Value, state: State, old: Sym) -> bool:
     """Whether a result holds the old value, by itself or in a container, an instance or a copy made here."""
     outer, frame.state = frame.state, state
@@ -326,12 +405,17 @@ def _hands_back(it: Interpreter, frame: Frame, value: Value, state: State, old: 
                 met.add(leaf)
                 todo.extend(item for place, item in held.get(leaf.root, ()) if place.path[:-1] == leaf.path)
                 base = leaf.root.base
+                while base is not None and base.root.kind == "local" and not base.path:
+                    base = base.root.base or _advanced(base, old)
                 if base is not None and base.root is old.root and old.path[: len(base.path)] == base.path:
                     rest = old.path[len(base.path) :]
                     place: Value = leaf
                     for step in rest:
                         place = it.step(place, step)
-                    found = found or (bool(rest) and place == old)
+                    untouched = (
+                        isinstance(place, Sym) and place.root.kind == "local" and place not in state.heap
+                    )
+                    found = found or (bool(rest) and (place == old or untouched))
             elif isinstance(leaf, Sym) and leaf.root is old.root and leaf.path == old.path[: len(leaf.path)]:
                 found = old not in state.heap and not any(
                     Sym(old.root, old.path[:depth]) in state.heap

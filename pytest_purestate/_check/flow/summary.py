@@ -173,6 +173,7 @@ class Substitution:
                 copy.succeeds = root.succeeds._replace(
                     old=self.value(_ancestor(root.succeeds.old)),
                     params=self.value(params) if params is not None else None,
+                    held=tuple(self.value(old) for old in root.succeeds.held),
                 )
         value = found
         for kind, name in sym.path:

@@ -120,7 +120,8 @@ class Succession(NamedTuple):
     """What a new value takes the place of; ``role`` is one of ``apis.signature.ROLES``.
 
     ``sure`` is False where only the shape of the call says so; ``names`` are the collections of a model, if known;
-    ``params`` its parameters that were given beside them.
+    ``params`` its parameters that were given beside them. ``named`` is False where not even the name of the old
+    value says what it is. ``held`` are the old collections, in the order of their names.
     """
 
     old: Value
@@ -128,6 +129,8 @@ class Succession(NamedTuple):
     sure: bool = True
     names: tuple[str, ...] = ()
     params: Value | None = None
+    named: bool = True
+    held: tuple[Value, ...] = ()
 
 
 @dataclass(slots=True, eq=False)

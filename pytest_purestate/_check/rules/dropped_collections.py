@@ -63,6 +63,8 @@ _TRANSIENT = frozenset(
 
 
 def _confidence(lost: Lost) -> Confidence | None:
+    if lost.parts and (not lost.names or lost.kept != "returned"):
+        return None
     if lost.names and _TRANSIENT.issuperset(lost.names):
         return None
     if not lost.sure and lost.others:
@@ -94,13 +96,17 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
                 lowered = trace.context.lowered
                 where = Label(lowered.span(trace.ref), "differentiated here, in a step", lowered.source.path)
                 related = (where,)
+            primary = module.label(
+                lost.ref, f"bound to `{lost.name}` and never used" if lost.name else "left behind here"
+            )
+            if lost.parts:  # the place to repair is where the rest goes into the new state
+                primary = module.label(lost.where, f"`{lost.old}` stays as it was")
+                related = (module.label(lost.ref, f"{what} of `{lost.name}` is never used"),)
             yield Finding(
                 code=RULE.code,
                 path=module.path,
                 message=f"the new {what} of this training step are dropped and never advance",
-                primary=module.label(
-                    lost.ref, f"bound to `{lost.name}` and never used" if lost.name else "left behind here"
-                ),
+                primary=primary,
                 related=related,
                 help="return them (`has_aux=True`) and store them in the new state",
                 confidence=confidence,

@@ -62,7 +62,9 @@ from pytest_purestate._check.rules._reuse import scope_of
 
 
 def _confidence(lost: Lost) -> Confidence | None:
-    if not lost.kept or not lost.applied:
+    if not lost.kept or not lost.applied or lost.parts:
+        return None
+    if not lost.named and lost.applied != "goal":
         return None
     if lost.applied == "out":  # the updates went somewhere, perhaps only to be looked at
         return Confidence.LOW if lost.sure else None

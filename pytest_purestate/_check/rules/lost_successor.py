@@ -59,9 +59,20 @@ from pytest_purestate._check.model import Confidence, Finding, Rule, Severity
 from pytest_purestate._check.rules._lost import lives_on
 from pytest_purestate._check.rules._reuse import scope_of
 
+_LOOPS = ("scan", "fori", "while")
 
-def _confidence(facts: FunctionFacts, lost: Lost) -> Confidence | None:
+
+def _carries(module: ModuleFacts, facts: FunctionFacts) -> bool:
+    """Whether what the function returns goes in again, as a body of ``scan`` does."""
+    trace = module.traced.get(facts.function) if facts.function is not None else None
+    return trace is not None and trace.mode in _LOOPS
+
+
+def _confidence(module: ModuleFacts, facts: FunctionFacts, lost: Lost) -> Confidence | None:
     dropped = lost.name.startswith("_") or not lost.name
+    if lost.parts:  # what is read of it may be all that is wanted, but a carry is there to be carried on
+        goes_on = lost.role == "params" or _carries(module, facts)
+        return Confidence.MEDIUM if lost.kept == "returned" and not dropped and goes_on else None
     if lost.kept == "returned" and not dropped:
         return Confidence.HIGH
     if lost.kept == "loop" and lost.role == "params":
@@ -77,14 +88,15 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
     """One finding for each successor that nobody looks at while the old state lives on."""
     for facts in module.functions:
         for lost in facts.lost.values():
-            confidence = _confidence(facts, lost) if lost.role in ("params", "fields") else None
+            confidence = _confidence(module, facts, lost) if lost.role in ("params", "fields") else None
             if confidence is None:
                 continue
             what = f"`{lost.name}`" if lost.name else "the new state"
+            use = "carried on" if lost.parts else "used"
             yield Finding(
                 code=RULE.code,
                 path=module.path,
-                message=f"{what}, the successor of `{lost.old}`, is never used: `{lost.old}` stays as it was",
+                message=f"{what}, the successor of `{lost.old}`, is never {use}: `{lost.old}` stays as it was",
                 primary=module.label(
                     lost.ref,
                     f"{what} is made here and lost" if lost.name else "what this call returns is lost",
