@@ -11,6 +11,7 @@ from pytest_purestate._check.model import Finding, Fix, Label, Span
 _NAME = re.compile(r"\w+(\.\w+|\[[\w\"'-]+\])*")
 
 __all__ = [
+    "carried_finding",
     "chain",
     "in_body",
     "name_of",
@@ -78,6 +79,40 @@ def chain(use: Use) -> tuple[Label, ...]:
     return tuple(labels[:4])
 
 
+def _carried(reuse: Reuse) -> bool:
+    """Whether the later use stands above the first: a loop has run on. Elements of an array meet otherwise."""
+    first, second = reuse.first, reuse.second
+    above = first.context is second.context and span_of(second) < span_of(first)
+    return above and reuse.kind != "folded" and "[" not in name_of(first)
+
+
+def carried_finding(
+    module: ModuleFacts, facts: FunctionFacts, reuse: Reuse, *, code: str, where: tuple[Label, ...] = ()
+) -> Finding:
+    """A finding about a key that one iteration spends and hands to the next, which meets it further up.
+
+    It is told where the key is spent last: there it should have been split.
+    """
+    first, second = reuse.first, reuse.second
+    name = name_of(first, reuse.place)
+    return Finding(
+        code=code,
+        path=module.path,
+        message=f"key `{name}` is consumed by `{first.verb}` and goes on into the next iteration, which uses it again",
+        primary=Label(span_of(first), "consumed here and carried on", module.path),
+        related=(
+            Label(span_of(second), "the next iteration uses it here", module.path),
+            *where,
+            *chain(first),
+        ),
+        help=f"split it before, `{name}, subkey = jax.random.split({name})`, and consume the subkey"
+        if name.isidentifier()
+        else "split it before, consume one part and carry on the other",
+        confidence=reuse.confidence,
+        scope=scope_of(facts),
+    )
+
+
 def reuse_finding(
     module: ModuleFacts,
     facts: FunctionFacts,
@@ -92,6 +127,8 @@ def reuse_finding(
 ) -> Finding:
     """A finding whose primary place is the later use and whose related places lead to the first."""
     second = reuse.second
+    if _carried(reuse):
+        return carried_finding(module, facts, reuse, code=code)
     related: tuple[Label, ...] = (Label(span_of(reuse.first), first, module.path),) if first else ()
     related += chain(reuse.first) if reuse.first.ref != second.ref else ()
     related += chain(second)

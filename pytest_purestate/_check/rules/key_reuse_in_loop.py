@@ -42,14 +42,21 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from pytest_purestate._check.flow.facts import FunctionFacts, ModuleFacts, Reuse
+from pytest_purestate._check.flow.values import Use
 from pytest_purestate._check.model import Finding, Label, Rule, Severity
-from pytest_purestate._check.rules._reuse import in_body, name_of, reuse_finding
+from pytest_purestate._check.rules._reuse import carried_finding, in_body, name_of, reuse_finding
 
 
 def _finding(module: ModuleFacts, facts: FunctionFacts, reuse: Reuse) -> Finding:
     use = in_body(module, reuse.second)
     transform = "" if use is reuse.second else module.text(reuse.second.call).partition("(")[0]
     name = name_of(use, reuse.place)
+    earlier = _earlier(module, reuse)
+    if transform and earlier.call != use.call:
+        carried = Reuse(reuse.kind, earlier, use, reuse.place, reuse.confidence)
+        return carried_finding(
+            module, facts, carried, code=RULE.code, where=(_transform(module, reuse, transform),)
+        )
     finding = reuse_finding(
         module,
         facts,
@@ -66,12 +73,20 @@ def _finding(module: ModuleFacts, facts: FunctionFacts, reuse: Reuse) -> Finding
     )
     if not transform:
         return finding
-    again = Label(
-        module.context.callee_span(reuse.second.call),
-        f"`{transform}` runs it again and again",
-        module.path,
-    )
-    return replace(finding, related=(again, *finding.related))
+    return replace(finding, related=(_transform(module, reuse, transform), *finding.related))
+
+
+def _transform(module: ModuleFacts, reuse: Reuse, name: str) -> Label:
+    where = module.context.callee_span(reuse.second.call)
+    return Label(where, f"`{name}` runs it again and again", module.path)
+
+
+def _earlier(module: ModuleFacts, reuse: Reuse) -> Use:
+    """Where the body spends the key that a later iteration meets."""
+    use = reuse.first
+    while use.call == reuse.second.call and use.inner is not None and use.inner.context is module.context:
+        use = use.inner
+    return use
 
 
 def check(module: ModuleFacts) -> Iterator[Finding]:
