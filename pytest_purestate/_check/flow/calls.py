@@ -18,6 +18,7 @@ from pytest_purestate._check.apis import ELEMENTS, OBJECTS, Signature, is_questi
 from pytest_purestate._check.flow import (
     aliases,
     builtin,
+    callers,
     defaults,
     donation,
     edits,
@@ -180,6 +181,7 @@ def _arguments(it: Interpreter, node: ir.Call, name: str, callee: Value) -> Args
         frame.replay = next(unique)
     args = Args()
     moved = name not in ("setattr", "delattr")
+    it.frame.valued.update([arg.value.ref for arg in node.args if isinstance(arg.value, ir.Call)])
     for arg in node.args:
         value = it.eval(arg.value, moved)
         if isinstance(value, Tup):
@@ -400,6 +402,7 @@ def _call_function(it: Interpreter, func: Func, args: Args, ref: int) -> Value:
             func.context.facts.given_keys.setdefault(param, refs[sym.root])
         if sym.root in refs:
             edits.hand(it, param, known[sym.root], refs[sym.root])
+            callers.note(it, param, known[sym.root], refs[sym.root])
     for name, place in summary.free.items():
         known.setdefault(place.root, _captured(it, func, name, place))
     swap = Substitution(known, it.step)
@@ -671,9 +674,10 @@ def _call_wrapped(it: Interpreter, callee: Wrapped, args: Args, ref: int, verb: 
         if isinstance(number, Const) and isinstance(number.value, int) and 0 <= number.value < len(args.pos):
             point = args.pos[number.value][0]
             it.frame.advanced.update(p for p in leaves(point) if isinstance(p, Sym))
+            _state_like(it, [(point, ref)])
             given = types.typeof(it, point)
         # The gradient by an array is an array.
-        grads = it.fresh(given if given.kind == "array" and given.certain else Type("state"), ref, "grad")
+        grads = it.fresh(given if given.kind == "array" and given.certain else types.GRADIENT, ref, "grad")
         if callee.api.endswith("value_and_grad"):
             return Tup((result, grads))
         if callee.api.endswith(("grad", "jacfwd", "jacrev", "jacobian", "hessian")):
@@ -980,7 +984,7 @@ def _call_method(
         return it.fresh(Type("array", certain=True), ref, f".at[].{name}")
     kind = _method_kind(type_)
     if kind in ("list", "dict", "set", "", "tuple", "state", "instance") and edits.is_mutator(
-        name, len(args.pos), ref == it.frame.kept
+        name, len(args.pos), ref in it.frame.valued
     ):
         return _mutator(it, base, name, args, ref, base_ref, node)
     signature = _method_of(it, type_, name)
@@ -993,6 +997,8 @@ def _call_method(
     if name in ("replace", "_replace") and args.kw and not args.pos and not (set(args.kw) & _NOT_UPDATES):
         sure = Confidence.HIGH if kind == "state" else Confidence.MEDIUM
         _note_pure(it, ref, "replace", "", type_, sure)
+        if name == "_replace" and not type_.kind and isinstance(base, Sym):
+            it.frame.facts.tuples.add(base)
         return _copied(it, base, type_, args, ref, "new:replace")
     if kind in ("dict", "state") or name in ("items", "values", "keys"):
         if name in ("items", "values", "keys") and not args.pos:

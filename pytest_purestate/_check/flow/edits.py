@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
 from pytest_purestate._check.apis import OBJECTS
-from pytest_purestate._check.flow import aliases, defaults, order, types, variables
+from pytest_purestate._check.flow import aliases, callers, defaults, order, types, variables
 from pytest_purestate._check.flow.classes import family_of, is_frozen
 from pytest_purestate._check.flow.facts import Handed, Mutation
 from pytest_purestate._check.flow.values import NOTHING, Choice, Const, Range, Sym, Type, Value, leaves
@@ -43,7 +43,7 @@ _GIVING = frozenset(("pop", "popitem", "setdefault", "popleft"))
 def is_mutator(name: str, count: int, kept: bool = False) -> bool:
     """Whether a method with ``count`` positional arguments may be one that edits a list, dict or set.
 
-    ``kept``: its result gets a name; most of them have none.
+    ``kept``: its result is used; most of them have none.
     """
     if name == "update" and count > 1:
         return False  # `tx.update(grads, state)` is no dict's
@@ -89,7 +89,7 @@ def evidence_for(it: Interpreter, place: Sym, seen: str) -> tuple[str, Confidenc
         return "frozen", Confidence.HIGH
     if seen == "memo":
         return seen, Confidence.HIGH
-    if type_.kind == "state":
+    if type_.kind == "state" and not type_.name.startswith(callers.GIVEN):
         return seen, Confidence.HIGH if type_.certain else Confidence.MEDIUM
     return seen, Confidence.LOW
 
@@ -106,15 +106,30 @@ def mutate(
     value: int = -1,
     static: bool = False,
     stored: Value | None = None,
+    leaf: bool = False,
 ) -> None:
-    """Record an edit of the object ``base``."""
+    """Record an edit of the object ``base``; ``leaf``: of a tree, it is one of the leaves."""
     if isinstance(base, Choice):
         for option, _ in base.options:
-            mutate(it, option, base_node, ref, target, how, op=op, value=value, static=static, stored=stored)
+            mutate(
+                it,
+                option,
+                base_node,
+                ref,
+                target,
+                how,
+                op=op,
+                value=value,
+                static=static,
+                stored=stored,
+                leaf=leaf,
+            )
         return
     if not isinstance(base, Sym):
         return
     type_ = types.typeof(it, base)
+    if leaf and type_.kind == "state" and type_.name.endswith(types.GRADIENT.name):
+        type_ = Type("array", certain=False)
     if how != "setattr":
         defaults.note(it, base, "edited", ref)
         aliases.write(it, base, ref, target)
@@ -260,9 +275,9 @@ def store_item(
     if isinstance(value, Sym):
         it.frame.moved.add(value.root)
     order.placed(it, value, statement)
-    if isinstance(base, Sym):
-        if len(index) == 1 and not isinstance(index[0], Range | type(...)):
-            it.state.heap[Sym(base.root, (*base.path, ("[", index[0])))] = value
+    if isinstance(base, Sym) and len(index) == 1 and not isinstance(index[0], Range | type(...)):
+        it.state.heap[Sym(base.root, (*base.path, ("[", index[0])))] = value
+    if isinstance(base, Sym | Choice):
         mutate(
             it,
             base,
@@ -274,20 +289,15 @@ def store_item(
             value=value_ref,
             static=types.is_static(it, value),
             stored=value,
+            leaf=len(index) > 1 or _indexes_arrays(it, index[0]),
         )
-    elif isinstance(base, Choice):
-        mutate(
-            it,
-            base,
-            target.base,
-            statement,
-            target.ref,
-            "setitem",
-            op=op,
-            value=value_ref,
-            static=types.is_static(it, value),
-            stored=value,
-        )
+
+
+def _indexes_arrays(it: Interpreter, index: object) -> bool:
+    """Whether only an array takes such an index: a slice, an ellipsis, another array."""
+    return isinstance(index, Range | type(...)) or (
+        isinstance(index, Sym) and types.typeof(it, index).kind in ("array", "numpy")
+    )
 
 
 def delete_item(

@@ -440,6 +440,7 @@ class FunctionFacts:
     returned: set[Sym] = field(default_factory=set)
     state_like: set[Root] = field(default_factory=set)
     arrayish: set[Root] = field(default_factory=set)
+    tuples: set[Sym] = field(default_factory=set)  # what has a method that only a NamedTuple has
 
 
 @dataclass(slots=True, eq=False)
@@ -453,6 +454,10 @@ class ModuleFacts:
     dry: set[ir.Function] = field(default_factory=set)
     is_test: bool = False
     handed: dict[ir.Param, list[Handed]] = field(default_factory=dict)  # states that calls give to parameters
+    given: dict[ir.Param, dict[Type | ir.Param, int]] = field(
+        default_factory=dict
+    )  # what calls give to parameters, and where
+    told: dict[ir.Param, int] = field(default_factory=dict)  # those whose type only such a call tells
     given_keys: dict[ir.Param, int] = field(
         default_factory=dict
     )  # parameters that a call gives a key, and where
@@ -509,6 +514,18 @@ class ModuleFacts:
         if function is None or function not in self.dry or function in self.traced:
             return False
         return function.parent is not None or function.is_lambda
+
+    def handed_over(self, place: Sym) -> tuple[Label, ...]:
+        """Where a call hands over what an object belongs to, if only that call tells what it is."""
+        root: Root | None = place.root
+        while root is not None and root.kind == "local":
+            root = root.base.root if root.base is not None else None
+        for param in root.owner.params if root is not None and isinstance(root.owner, ir.Function) else ():
+            if root is not None and param.name == root.name and param in self.told:
+                what = root.type.cls.name if root.type.cls is not None else root.type.name.rpartition(".")[2]
+                what = {"array": "a JAX array", "state": "a state"}.get(root.type.kind, f"a `{what}`")
+                return (self.label(self.told[param], f"{what} is handed over here"),)
+        return ()
 
     def by_function(self) -> dict[ir.Function, FunctionFacts]:
         """The facts of each function; the module's own body is none."""

@@ -60,7 +60,7 @@ class Frame:
         self.before: dict[str, Value] = {}  # the names before the loop around began
         self.replay = 0
         self.statement = -1
-        self.kept = -1  # the expression whose value the statement gives a name
+        self.valued: set[int] = set()  # calls whose result is handed on or gets a name
         self.read: set[tuple[int, int]] = set()  # (split call, element) of keys that were looked at
         self.used: dict[tuple[int, int], Use] = {}  # ... that were spent
         self.looked: set[Root] = set()  # keys that were looked at

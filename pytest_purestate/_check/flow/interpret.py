@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_purestate._check import ir
 from pytest_purestate._check.apis import ELEMENTS, OBJECTS
 from pytest_purestate._check.flow import (
+    callers,
     calls,
     conditions,
     defaults,
@@ -80,6 +81,9 @@ _HOLDERS = (Sym, Part, Tup, Choice, Linear)
 _STATIC = (Func, ClassValue, Ext, Wrapped, Partial, Bound)
 
 
+_ROUNDS = 2  # a helper of a helper is told what the first one was told before
+
+
 class Interpreter:
     """Interprets one module: ``run_module`` first, then summaries of its functions on demand."""
 
@@ -96,6 +100,7 @@ class Interpreter:
         self.stars: list[str] = []
         self.veiled: set[ir.Function] = set()  # functions under a decorator that is not known
         self.defaults: dict[ir.Param, Type] = {}  # parameters with a mutable default
+        self.given: dict[ir.Param, Type] = {}  # what calls in this module tell of parameters
         self.work = 0
 
     # --- driving ---------------------------------------------------------------------------
@@ -116,6 +121,11 @@ class Interpreter:
         for function in self.context.lowered.module.functions:
             if function not in self.summaries and function.parent is None:
                 summarise.summary_of(self, Func(function, self.context))
+        for _ in range(_ROUNDS):
+            wanted = callers.wanted(self)
+            self.given.update(wanted)
+            for func in callers.forget(self, wanted) if wanted else ():
+                summarise.summary_of(self, func)
 
     def _hoist(self, body: ir.Block) -> None:
         """Bind the module's imports, so that functions called while it runs already see them."""
@@ -339,7 +349,7 @@ class Interpreter:
             _STATEMENTS[type(statement)](self, statement)
 
     def s_assign(self, node: ir.Assign) -> None:
-        self.frame.kept = node.value.ref
+        self.frame.valued.add(node.value.ref)
         alias = isinstance(node.value, ir.Name | ir.GetAttr) and all(
             isinstance(target, ir.Name) for target in node.targets
         )

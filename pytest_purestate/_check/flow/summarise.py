@@ -99,6 +99,8 @@ def _bind_params(it: Interpreter, func: Func, frame: Frame) -> tuple[tuple[ir.Pa
             type_ = Type("tuple")
         elif param.kind == "**":
             type_ = Type("dict")
+        elif param in it.given and not type_.kind:
+            type_ = it.given[param]
         sym = Sym(Root("param", type_, param.name, Origin(it.context, param.ref), owner=function))
         out.append((param, sym))
         defaults.bind(it, frame, param, sym)

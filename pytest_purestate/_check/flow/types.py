@@ -133,6 +133,9 @@ def is_static(
     return False
 
 
+GRADIENT = Type("state", name="gradient")
+"""A state of which every leaf is a JAX array."""
+
 _NEVER_TRACED = OBJECTS.union(("static", "str", "logger", "none", "entropy", "number"))
 _MANY = 500
 _DISPLAYS = ("list", "dict", "set")

@@ -104,6 +104,21 @@ def _constructs(mutation: Mutation) -> bool:
     return owner.name in _CONSTRUCTION and root.name == owner.params[0].name
 
 
+def _of_tuple(module: ModuleFacts, facts: FunctionFacts, mutation: Mutation) -> Finding:
+    """An assignment to an attribute of what has a method that only a NamedTuple has."""
+    base, _, name = module.text(mutation.target).rpartition(".")
+    return Finding(
+        code=RULE.code,
+        path=module.path,
+        message=f"`{base}` is a NamedTuple, as its `_replace` says; its attribute `{name}` cannot be assigned",
+        primary=module.label(mutation.ref, "raises when it runs"),
+        help=f"make a new one: `{_new_value('namedtuple', base, name, '...')}`",
+        confidence=Confidence.MEDIUM,
+        fix=_fix(module, mutation, "namedtuple", base, name),
+        scope=scope_of(facts),
+    )
+
+
 def _of_call(module: ModuleFacts, facts: FunctionFacts, mutation: Mutation) -> Finding | None:
     """A function of this module that assigns to what it is given, called with a frozen instance."""
     inner = mutation.through
@@ -140,10 +155,17 @@ _RAISES = {"linen": "raises when the module is bound"}
 def check(module: ModuleFacts) -> Iterator[Finding]:
     """One finding for each assignment to an attribute of a provably frozen instance."""
     through: dict[int, Finding] = {}
+    direct: list[Finding] = []
     for facts in module.functions:
         for mutation in facts.mutations.values():
-            if mutation.how != "setattr" or mutation.caught & _AWAITED or not is_frozen(mutation.type):
+            if mutation.how != "setattr" or mutation.caught & _AWAITED:
                 continue
+            if mutation.place in facts.tuples and not mutation.type.kind and mutation.through is None:
+                direct.append(_of_tuple(module, facts, mutation))
+            if not is_frozen(mutation.type):
+                continue
+            if mutation.through is None and module.handed_over(mutation.place):
+                continue  # told where a call hands it over, which may await the exception
             if mutation.through is not None:
                 finding = _of_call(module, facts, mutation)
                 if finding is not None:
@@ -154,17 +176,20 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
                 continue
             base, _, name = module.text(mutation.target).rpartition(".")
             cls = _class_name(mutation)
-            yield Finding(
-                code=RULE.code,
-                path=module.path,
-                message=f"`{base}` is a frozen `{cls}`; its attribute `{name}` cannot be assigned",
-                primary=module.label(mutation.ref, _RAISES.get(family, "raises when it runs")),
-                help=f"make a new one: `{_new_value(family, base, name, '...')}`",
-                # A linen module that no scope has bound yet takes the assignment.
-                confidence=Confidence.LOW if family == "linen" else Confidence.HIGH,
-                fix=_fix(module, mutation, family, base, name),
-                scope=scope_of(facts),
+            direct.append(
+                Finding(
+                    code=RULE.code,
+                    path=module.path,
+                    message=f"`{base}` is a frozen `{cls}`; its attribute `{name}` cannot be assigned",
+                    primary=module.label(mutation.ref, _RAISES.get(family, "raises when it runs")),
+                    help=f"make a new one: `{_new_value(family, base, name, '...')}`",
+                    # A linen module that no scope has bound yet takes the assignment.
+                    confidence=Confidence.LOW if family == "linen" else Confidence.HIGH,
+                    fix=_fix(module, mutation, family, base, name),
+                    scope=scope_of(facts),
+                )
             )
+    yield from (finding for finding in direct if finding.primary.span.start not in through)
     yield from through.values()
 
 

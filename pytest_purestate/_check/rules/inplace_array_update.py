@@ -110,6 +110,7 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
                 path=module.path,
                 message=f"`{base}` is a JAX array and cannot be assigned in place",
                 primary=module.label(mutation.ref, "raises TypeError when it runs"),
+                related=module.handed_over(mutation.place),
                 help=f"JAX arrays are immutable: `{base} = {base}.at[...].{method}(...)`",
                 confidence=Confidence.HIGH if certain else Confidence.MEDIUM,
                 fix=_fix(module, mutation, certain),

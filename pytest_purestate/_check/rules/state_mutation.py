@@ -79,7 +79,9 @@ def _confidence(module: ModuleFacts, facts: FunctionFacts, mutation: Mutation) -
     root, type_ = mutation.place.root, mutation.type
     if mutation.how.startswith("setattr"):
         return None
-    if type_.kind in ("array", "str", "number", "list", "set", "stream", "at") and mutation.visible not in (
+    if type_.kind == "array":
+        return None  # it raises, which another rule tells
+    if type_.kind in ("str", "number", "list", "set", "stream", "at") and mutation.visible not in (
         "memo",
         "frozen",
     ):
@@ -135,7 +137,11 @@ def _given(
     for handed in module.handed.get(param, ()):
         if handed.kind == "param":
             owner = handed.root.owner
-            state_like = any(handed.root in facts.state_like for facts in module.functions)
+            state_like = any(
+                root.owner is owner and root.name == handed.root.name
+                for facts in module.functions
+                for root in facts.state_like
+            )
             if isinstance(owner, ir.Function) and (
                 state_like or _given(module, owner, handed.root.name, harmful=False, seen=seen) is not None
             ):
@@ -171,6 +177,7 @@ def _message(module: ModuleFacts, mutation: Mutation, name: str) -> str:
 
 def check(module: ModuleFacts) -> Iterator[Finding]:
     """One finding for each edit of a state that the caller, a cache or a frozen object can see."""
+    helpers = module.by_function()
     for facts in module.functions:
         for mutation in facts.mutations.values():
             if not mutation.visible or (mutation.visible == "captured"):
@@ -186,13 +193,18 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
             related: tuple[Label, ...] = ()
             where = _HOW.get(mutation.how, f"`{mutation.how}` edits it here")
             if through is not None:
-                if through.evidence >= Confidence.MEDIUM:
+                owner = through.place.root.owner
+                helper = helpers.get(owner) if isinstance(owner, ir.Function) else None
+                told = helper is not None and _handed(module, helper, through) is not None
+                if through.evidence >= Confidence.MEDIUM or told:
                     continue  # the helper's own finding says it
                 lowered = through.context.lowered
                 related = (Label(lowered.span(through.ref), where, lowered.source.path),)
                 where = "handed over here to be edited"
             elif confidence is Confidence.MEDIUM and (given := _handed(module, facts, mutation)) is not None:
                 related = (module.label(given, "a state is handed over here"),)
+            else:
+                related = module.handed_over(mutation.place)
             yield Finding(
                 code=RULE.code,
                 path=module.path,

@@ -1,0 +1,126 @@
+"""Parameters without an annotation, by what the calls in their module hand over.
+
+A helper that edits what it is given is judged by what that is. Most helpers say nothing of their parameters, but the
+calls beside them do. So the few functions that edit something of a parameter of which nothing is known are
+interpreted a second time, with the type that the calls in the same module agree on. Calls in other modules say
+nothing: what is found in a file depends on that file and its imports.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Container, Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from pytest_purestate._check import ir
+from pytest_purestate._check.flow import types
+from pytest_purestate._check.flow.classes import is_frozen
+from pytest_purestate._check.flow.values import Func, Root, Sym, Type, Value, leaves
+
+if TYPE_CHECKING:
+    from pytest_purestate._check.flow.interpret import Interpreter
+
+__all__ = ["GIVEN", "forget", "note", "wanted"]
+
+GIVEN = "~given"
+"""How the name of a state begins that only calls tell: other callers may hand over something else."""
+
+_ENOUGH = 4  # kinds of things handed to one parameter: calls that differ agree on nothing
+_SAYS_NOTHING = frozenset(("", "none"))
+
+
+def note(it: Interpreter, param: ir.Param, value: Value, ref: int) -> None:
+    """Note what a call of a function of this module hands to a parameter that has no annotation."""
+    if param.annotation is not None or param.kind in ("*", "**"):
+        return
+    known = it.context.facts.given.setdefault(param, {})
+    for leaf in leaves(value) if len(known) < _ENOUGH else ():
+        type_ = dataclasses.replace(types.typeof(it, leaf), certain=True)
+        if type_.kind not in _SAYS_NOTHING:
+            known.setdefault(type_, ref)
+        elif isinstance(leaf, Sym) and not leaf.path and not type_.kind:
+            for handed_on in _params(leaf):
+                known.setdefault(handed_on, ref)
+
+
+def _params(value: Sym) -> Iterator[ir.Param]:
+    """The parameter of the caller that is handed on, or whose successor is."""
+    olds: Iterable[Value] = (value,)
+    if value.root.kind == "local" and value.root.succeeds is not None:
+        olds = leaves(value.root.succeeds.old)
+    for old in olds:
+        if isinstance(old, Sym) and not old.path and (param := _param(old.root)) is not None:
+            yield param
+
+
+def wanted(it: Interpreter) -> dict[ir.Param, Type]:
+    """What calls tell of the parameters of functions that edit something of one, where nobody knew."""
+    out: dict[ir.Param, Type] = {}
+    for facts in it.context.facts.functions:
+        for mutation in facts.mutations.values():
+            owner = _edited(mutation.place)
+            for param in owner.params if owner is not None else ():
+                if param not in it.given and (told := _told(it, param)) is not None:
+                    type_, it.context.facts.told[param] = told
+                    out[param] = type_
+    return out
+
+
+def _told(it: Interpreter, param: ir.Param) -> tuple[Type, int] | None:
+    """What all the calls that say something of a parameter hand over, and where one of them does."""
+    found: dict[Type, int] = {}
+    todo, seen = [param], {param}
+    while todo:
+        for given, ref in it.context.facts.given.get(todo.pop(), {}).items():
+            if isinstance(given, Type):
+                found.setdefault(given, ref)
+            elif given not in seen:
+                seen.add(given)
+                todo.append(given)
+    if len(found) != 1:
+        return None
+    ((type_, ref),) = found.items()
+    return (_as_given(type_), ref) if _tells(type_) else None
+
+
+def _edited(place: Sym) -> ir.Function | None:
+    """The function with a parameter that an object belongs to, or is a shallow copy of, if nothing is known of it."""
+    root: Root | None = place.root
+    while root is not None and root.kind == "local":
+        root = root.base.root if root.base is not None else None
+    known = root is None or root.type.kind or _param(root) is None
+    return None if known or root is None or not isinstance(root.owner, ir.Function) else root.owner
+
+
+def _param(root: Root) -> ir.Param | None:
+    if root.kind != "param" or not isinstance(root.owner, ir.Function):
+        return None
+    return next((param for param in root.owner.params if param.name == root.name), None)
+
+
+def _tells(type_: Type) -> bool:
+    return type_.kind in ("array", "state") or is_frozen(type_)
+
+
+def _as_given(type_: Type) -> Type:
+    if type_.kind == "state":  # a function may edit a fresh one: what is handed over matters, not the type
+        return Type("state", name=GIVEN + type_.name, certain=False)
+    return dataclasses.replace(type_, certain=type_.kind != "array")
+
+
+def forget(it: Interpreter, params: Container[ir.Param]) -> Iterator[Func]:
+    """Forget the functions with one of these parameters; gives them, or those they are defined in, to be run again."""
+    functions = it.context.lowered.module.functions
+    tops = dict.fromkeys(
+        _top(function) for function in functions if any(param in params for param in function.params)
+    )
+    for function in functions:
+        if _top(function) in tops:
+            it.summaries.pop(function, None)
+    return (Func(top, it.context) for top in tops)
+
+
+def _top(function: ir.Function) -> ir.Function:
+    while function.parent is not None:
+        function = function.parent
+    return function
