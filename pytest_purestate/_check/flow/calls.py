@@ -30,7 +30,7 @@ from pytest_purestate._check.flow import (
     types,
     variables,
 )
-from pytest_purestate._check.flow.classes import family_of
+from pytest_purestate._check.flow.classes import family_of, is_frozen
 from pytest_purestate._check.flow.facts import (
     Dropped,
     Effect,
@@ -83,7 +83,7 @@ _NUMERIC = ("jax.numpy.", "jax.lax.", "jax.nn.", "jax.scipy.")
 _CLASS_NAME = re.compile(r"_*[A-Z][a-z0-9]+\w*$")  # of a class we cannot see: it may only store the key
 _CALLABLE = (Func, Wrapped, Partial, Bound, ClassValue, Ext)
 _NOT_UPDATES = frozenset(
-    "hour minute second microsecond tzinfo day month year fold inplace regex value to_replace count".split()
+    "hour minute second microsecond tzinfo day month year fold inplace regex to_replace".split()
 )
 _DRY = frozenset(("lower", "trace", "eval_shape", "clear_cache", "_cache_size"))
 
@@ -133,12 +133,12 @@ def call(it: Interpreter, node: ir.Call) -> Value:
         base = it.eval(func.base, moved=False)
         name = func.name
         it.note_attribute(base, name, func.ref)
-        successions.method(it, base, name)
         _note_callee(it, func)
         args = _arguments(it, node, name, Ext(f"{base.name}.{name}") if isinstance(base, Ext) else base)
         if frame.state is None:
             return NOTHING
         result = _call_method(it, base, name, args, node.ref, func)
+        successions.method(it, base, name, result)
         successions.note_result(it, node.ref, name, result)
         return it.made(result, base, *(value for value, _ in args.every()))
     it.frame.calling = func.ref
@@ -994,7 +994,10 @@ def _call_method(
         if not signature.pure and signature.returns not in (("static",), ("opaque",)):
             donation.note_use(it, base, base_ref)
         return _apply_signature(it, signature, base, args, ref, name)
-    if name in ("replace", "_replace") and args.kw and not args.pos and not (set(args.kw) & _NOT_UPDATES):
+    updates = name == "_replace" or (
+        name == "replace" and (is_frozen(type_) or not _NOT_UPDATES.intersection(args.kw))
+    )
+    if updates and args.kw and not args.pos:
         sure = Confidence.HIGH if kind == "state" else Confidence.MEDIUM
         _note_pure(it, ref, "replace", "", type_, sure)
         if name == "_replace" and not type_.kind and isinstance(base, Sym):

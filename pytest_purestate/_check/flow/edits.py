@@ -153,11 +153,21 @@ def mutate(
         types.sources(it, stored) if seen and stored is not None and not static else frozenset(),
         it.frame.caught,
         it.state.path,
+        _below_copy(it, base, base_node),
     )
     key = (ref, how)
     known = it.frame.facts.mutations.get(key)
     if known is None or (not known.visible and seen) or known.evidence < evidence:
         it.frame.facts.mutations[key] = fact
+
+
+def _below_copy(it: Interpreter, place: Sym, node: ir.Expr | None) -> bool:
+    """Whether the way to a place leads through a name of a shallow copy of what it belongs to."""
+    while isinstance(node, ir.GetAttr | ir.GetItem):
+        node = node.base
+    held = it.state.env.get(node.id) if isinstance(node, ir.Name) and place.path else None
+    base = held.root.base if isinstance(held, Sym) and held.root.kind == "local" and not held.path else None
+    return base is not None and base.root is place.root
 
 
 def hand(it: Interpreter, param: ir.Param, value: Value, ref: int) -> None:

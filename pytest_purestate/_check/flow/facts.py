@@ -105,6 +105,7 @@ class Mutation:
     mutation when a called function does it. ``static``: what is stored is a
     Python value at trace time. ``sources`` are the objects that the stored value was made of: parameters,
     captured variables, and arrays and keys made here. ``caught`` are the exceptions that the code around it awaits.
+    ``copied``: a shallow copy was made before, and the edit goes below what it copied.
     """
 
     context: ModuleContext
@@ -122,6 +123,7 @@ class Mutation:
     sources: frozenset[Root] = frozenset()
     caught: frozenset[str] = frozenset()
     guards: Guards = field(default_factory=dict)
+    copied: bool = False
 
 
 @dataclass(slots=True, eq=False)

@@ -58,7 +58,6 @@ _OPTIMIZER_STATE = re.compile(
     r"(opt|optim|optimi[sz]er|tx|internal|inner)\w*_state|opt_?state|optimi[sz]er_state"
 )
 _STEPPED = ("params", "opt_state", "step")
-_RENEWS = ("replace", "_replace", "apply_fn")
 _APPLIES = re.compile(r"_*apply_?updates$", re.IGNORECASE)
 _MEASURES = ("array", "number", "static", "str", "none")
 _STEPS = ("params", "optimizer")
@@ -240,10 +239,12 @@ def part(it: Interpreter, base: Value, key: object) -> None:
             it.frame.whole.add(base.root)
 
 
-def method(it: Interpreter, base: Value, name: str) -> None:
-    """Note that a method of a successor is called: it may look at all of it, but for those that make a new one."""
-    if isinstance(base, Sym) and base.root.succeeds is not None and name not in _RENEWS:
-        it.frame.whole.add(base.root)
+def method(it: Interpreter, base: Value, name: str, result: Value) -> None:
+    """Note that a method of a successor is called: it may look at all of it, unless it makes the next one."""
+    if isinstance(base, Sym) and base.root.succeeds is not None and name != "apply_fn":
+        known = succession_of(result)
+        if known is None or known.old != base:
+            it.frame.whole.add(base.root)
 
 
 def left_behind(it: Interpreter, value: Value, call: ir.Call, statement: int) -> None:
@@ -303,7 +304,9 @@ def find_lost(it: Interpreter, frame: Frame) -> None:
         )
         if through and _site(root) in (whole if parts else sites):
             continue  # one function run more than once, as sharpness-aware training does, of which one run counts
-        kept, where = _kept(it, frame, olds, [(root.succeeds, product.passes) for root, product in group])
+        fields = [] if parts or known.role != "fields" else _fields(frame, root, olds)
+        made = [(root.succeeds, product.passes) for root, product in group]
+        kept, where = _kept(it, frame, olds, fields, made)
         applied = "goal" if through and product.call in used else ""
         if not through and known.role == "optimizer":
             body = frame.function.body if frame.function is not None else it.context.lowered.module.body
@@ -361,14 +364,23 @@ def _called(olds: Sequence[Sym]) -> str:
     return names[0] if names else "the old value"
 
 
-def _kept(it: Interpreter, frame: Frame, olds: Sequence[Sym], made: Sequence[_Made]) -> tuple[str, int]:
+def _fields(frame: Frame, made: Root, olds: Sequence[Sym]) -> list[Sym]:
+    """The old values of the fields that a copy was given new values for."""
+    state = frame.state or frame.last
+    steps = {place.path[0] for place in state.heap if place.root is made and len(place.path) == 1}
+    return [old.child(step) for old in olds for step in steps]
+
+
+def _kept(
+    it: Interpreter, frame: Frame, olds: Sequence[Sym], fields: Sequence[Sym], made: Sequence[_Made]
+) -> tuple[str, int]:
     """How the old value lives on: returned, kept by self, met again by the loop, or by the caller; and where."""
     (first, before), *others = made
     for known, passes in others:
         if first is not None and known is not None and known.old == first.old and passes != before:
             return "loop", -1
     for number, (value, state) in enumerate(frame.returns):
-        if any(_hands_back(it, frame, value, state, old) for old in olds):
+        if any(_hands_back(it, frame, value, state, old) for old in (*olds, *fields)):
             return "returned", frame.exits[number] if number < len(frame.exits) else -1
     function = frame.function
     for old in olds:
@@ -405,16 +417,16 @@ def _hands_back(it: Interpreter, frame: Frame, value: Value, state: State, old: 
                 met.add(leaf)
                 todo.extend(item for place, item in held.get(leaf.root, ()) if place.path[:-1] == leaf.path)
                 base = leaf.root.base
+                line = {leaf.root}
                 while base is not None and base.root.kind == "local" and not base.path:
+                    line.add(base.root)
                     base = base.root.base or _advanced(base, old)
                 if base is not None and base.root is old.root and old.path[: len(base.path)] == base.path:
                     rest = old.path[len(base.path) :]
                     place: Value = leaf
                     for step in rest:
                         place = it.step(place, step)
-                    untouched = (
-                        isinstance(place, Sym) and place.root.kind == "local" and place not in state.heap
-                    )
+                    untouched = isinstance(place, Sym) and place.root in line and place not in state.heap
                     found = found or (bool(rest) and (place == old or untouched))
             elif isinstance(leaf, Sym) and leaf.root is old.root and leaf.path == old.path[: len(leaf.path)]:
                 found = old not in state.heap and not any(

@@ -111,7 +111,7 @@ def _confidence(module: ModuleFacts, facts: FunctionFacts, mutation: Mutation) -
     if _handed(module, facts, mutation) is not None:
         return Confidence.MEDIUM
     if root.name in _STATE_NAMES:
-        return Confidence.LOW
+        return Confidence.MEDIUM if mutation.copied else Confidence.LOW
     return None
 
 
