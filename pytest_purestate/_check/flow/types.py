@@ -50,6 +50,7 @@ __all__ = [
     "part_type",
     "sources",
     "static_value",
+    "tells_shape",
     "typeof",
     "unhashable",
 ]
@@ -131,6 +132,11 @@ def is_static(
             ]
             return bool(held) and all(is_static(it, item, depth + 1, heap) for item in held)
     return False
+
+
+def tells_shape(it: Interpreter, value: Value) -> bool:
+    """Whether a value is a Python value at trace time that comes from an array: a number may as well count calls."""
+    return is_static(it, value) and any(typeof(it, leaf) == STATIC for leaf in leaves(value))
 
 
 _NEVER_TRACED = OBJECTS.union(("static", "str", "logger", "none", "entropy", "number"))
