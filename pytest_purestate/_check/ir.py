@@ -511,6 +511,13 @@ class Function:
     def is_classmethod(self) -> bool:
         return self.owner is not None and bool(self.params) and self._is_decorated("classmethod")
 
+    @property
+    def is_test(self) -> bool:
+        """Whether it is called like a test, or is a method of a class that is."""
+        return self.name.startswith("test_") or (
+            self.owner is not None and self.owner.name.startswith("Test")
+        )
+
     def _is_decorated(self, name: str) -> bool:
         return any(isinstance(item, Name) and item.id == name for item in self.decorators)
 

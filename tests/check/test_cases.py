@@ -1,7 +1,7 @@
 """The programs of ``cases/*.md``: every finding is marked on its line, and nothing else is found.
 
 A section is one program. Blocks that begin with ``# file: path`` are files of one project; a block without
-a path is a file of its own.
+a path is a file of its own. Where a section says "Low confidence.", all that it marks is found with low confidence.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pytest_purestate._check.source import Source
 CASES = Path(__file__).parent / "cases"
 SECTION = re.compile(r"^## (.+)$", re.MULTILINE)
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+LOW = "Low confidence."
 FILE = re.compile(r"# file: (\S+)\n")
 
 
@@ -40,8 +41,17 @@ def test_case(title: str, text: str, tmp_path: Path) -> None:
         (tmp_path / name).write_text(block, encoding="utf-8")
     expected = {name: marks(block) for name, block in files.items()}
     opt_in = {code for listed in expected.values() for _, code in listed}
-    actual = {name: found(Source.read(tmp_path / name, name), *sorted(opt_in)) for name in files}
-    assert actual == expected
+
+    def actual(least: str) -> dict[str, list[tuple[int, str]]]:
+        return {
+            name: found(Source.read(tmp_path / name, name), *sorted(opt_in), least=least) for name in files
+        }
+
+    if LOW in text:
+        assert actual("low") == expected
+        assert not any(actual("medium").values())
+    else:
+        assert actual("medium") == expected
 
 
 def test_titles_are_unique() -> None:

@@ -11,7 +11,7 @@ from pytest_purestate._check import docs, fixer, registry
 from pytest_purestate._check.engine import check_source
 from pytest_purestate._check.model import Rule
 from pytest_purestate._check.source import Source
-from pytest_purestate.config import Overrides
+from pytest_purestate.config import Config, Overrides
 
 ERROR = re.compile(r"# error:((?: \[PS\d{3}\])+)\s*$")
 COMMENT = re.compile(r"\s*# error:.*$", re.MULTILINE)
@@ -27,11 +27,12 @@ def marks(text: str) -> list[tuple[int, str]]:
     ]
 
 
-def found(source: Source, *extend: str) -> list[tuple[int, str]]:
+def found(source: Source, *extend: str, least: str = "medium") -> list[tuple[int, str]]:
     """The findings that it has under all rules that are on, and under those of the others that are named."""
+    config, overrides = Config(Path.cwd(), min_confidence=least), Overrides(extend_select=extend)
     return sorted(
         (source.position(finding.primary.span.start)[0], finding.code)
-        for finding in check_source(source, overrides=Overrides(extend_select=extend))
+        for finding in check_source(source, config=config, overrides=overrides)
     )
 
 

@@ -62,6 +62,9 @@ jax.{tree_map,tree_multimap}(f, tree): pure; returns state; runs f as tree
 jax.tree_util.{tree_multimap}(f, tree): pure; returns state; runs f as tree
 jax.tree.structure(tree): returns static
 jax.tree_util.tree_structure(tree): returns static
+jax.tree.{flatten,flatten_with_path}(tree): returns pair opaque static
+jax.tree_util.{tree_flatten,tree_flatten_with_path}(tree): returns pair opaque static
+jax.{tree_flatten}(tree): returns pair opaque static
 jax.tree.{unflatten}(treedef, leaves): returns state
 jax.tree_util.{tree_unflatten}(treedef, leaves): returns state
 jax.tree_util.Partial(func): returns opaque

@@ -85,6 +85,7 @@ _CALLABLE = (Func, Wrapped, Partial, Bound, ClassValue, Ext)
 _NOT_UPDATES = frozenset(
     "hour minute second microsecond tzinfo day month year fold inplace regex to_replace".split()
 )
+_OF_DICTS = frozenset(name for name in dir(dict) if not name.startswith("_"))
 _DRY = frozenset(("lower", "trace", "eval_shape", "clear_cache", "_cache_size"))
 
 
@@ -157,11 +158,26 @@ def call(it: Interpreter, node: ir.Call) -> Value:
 
 
 def _note_callee(it: Interpreter, func: ir.Expr) -> None:
-    """Note that a captured variable, or a method of it, is called."""
+    """Note that a captured variable or a parameter, or a method of it, is called."""
+    member = ""
     while isinstance(func, ir.GetAttr | ir.GetItem):
+        member = func.name if isinstance(func, ir.GetAttr) else member
         func = func.base
-    if isinstance(func, ir.Name) and func.id in it.frame.free:
+    if not isinstance(func, ir.Name):
+        return
+    if func.id in it.frame.free:
         it.frame.facts.outside[func.id] = True
+    elif member and _is_param(it.state.env.get(func.id)) and not _is_data(it, member):
+        it.frame.facts.called.add(func.id)
+
+
+def _is_param(value: Value | None) -> bool:
+    return isinstance(value, Sym) and value.root.kind == "param" and not value.path
+
+
+def _is_data(it: Interpreter, member: str) -> bool:
+    """Whether arrays, states or dicts, which a compiled function takes as arguments, have this method."""
+    return member in _OF_DICTS or any(it.known.method(kind, "", member) for kind in ("array", "state"))
 
 
 def _only_looks(it: Interpreter, callee: Value, name: str) -> bool:
@@ -786,18 +802,22 @@ def _run(it: Interpreter, signature: Signature, functions: list[Value], args: Ar
         if mode == "tree" and len(trees) > 1:
             it.frame.applied.add(ref)
         outer, it.frame.mapped = it.frame.mapped, it.frame.mapped or mode == "tree"
+        made: list[Value] = []
 
         def each(_: Value, number: int) -> Value:
             leaves = [
                 loops.element(it, tree, number) if mode == "map" else Sym(Root("local")) for tree in trees
             ]
-            return call_value(it, known[0], leaves, (), ref, "f")
+            made.append(call_value(it, known[0], leaves, (), ref, "f"))
+            return made[-1]
 
         _repeat(it, NOTHING, each)
         it.frame.mapped = outer
         shown = it.frame.function is None  # at the end of a cell of a notebook, as like as not
         if mode == "tree" and not shown and any(_computes(it, function) for function in functions):
             _note_pure(it, ref, "map", "jax.tree", UNKNOWN, Confidence.HIGH)
+        if mode == "tree" and made and all(types.is_static(it, value) for value in made):
+            return it.fresh(types.STATIC, ref)  # a tree of shapes
         return it.fresh(Type("state") if mode == "tree" else UNKNOWN, ref)
     operands = list(args.pos[len(signature.callbacks) + 1 :])
     if mode == "cond":
@@ -1017,7 +1037,7 @@ def _call_method(
         rngs = args.kw.get("rngs")
         if rngs is not None:
             keys.spend(it, rngs[0], rngs[1], ref, name, "apply", True)
-            _note_shared(it, rngs[0], rngs[1], name)
+            _note_shared(it, rngs[0], rngs[1], ref, name)
             args = Args(args.pos, {k: v for k, v in args.kw.items() if k != "rngs"}, args.star)
             _state_like(it, args.pos[:1])
     donation.note_use(it, base, base_ref)
@@ -1167,7 +1187,7 @@ def _apply_signature(
             sized = _is_sized(args.named(params, "shape"))
             keys.spend(it, given[0], given[1], ref, verb, signature.how, True, sized=sized)
             if signature.how in ("init", "apply"):
-                _note_shared(it, given[0], given[1], verb)
+                _note_shared(it, given[0], given[1], ref, verb)
     for param in signature.mutates:
         given = args.given(params, param, receiver, ref)
         if given is not None:
@@ -1202,7 +1222,7 @@ def _apply_signature(
         it.frame.quiet.add(ref)
     if signature.callbacks:
         value = _callbacks(it, signature, args, ref, verb)
-        if signature.wraps or signature.returns == ("opaque",):
+        if signature.wraps or signature.returns == ("opaque",) or types.typeof(it, value) == types.STATIC:
             return value
     if signature.how == "split" or signature.returns[0] == "fold":
         _note_pure(it, ref, "split" if signature.how == "split" else "fold_in", "", UNKNOWN, Confidence.HIGH)
@@ -1274,7 +1294,7 @@ def _spend_every(it: Interpreter, signature: Signature, args: Args, ref: int, ve
         if isinstance(value, Sym) and keys.is_called_key(it, value):
             others = streams.setdefault(value, [])
             if name and others and signature.how == "init":
-                _note_one_key(it, value, at, verb, (*others, name))
+                _note_one_key(it, value, at, ref, verb, (*others, name))
             else:
                 keys.spend(it, value, at, ref, verb, signature.how, True)
             others.append(name)
@@ -1365,11 +1385,45 @@ def _note_rebuilt(it: Interpreter, signature: Signature, function: Value, ref: i
         env = it.state.env if frame.passes else {}  # a loop's own names matter to the loop only
         varying = {name for name, value in env.items() if frame.before.get(name) is not value}
         fixed = {name for name in varying if _shapes(it, env[name])}
-        while isinstance(function, Wrapped):
-            function = function.func
-        inner = function.function if isinstance(function, Func) else None
-        rebuilt = Rebuilt(ref, signature.name, what, inner, frozenset(varying), frozenset(fixed))
+        inner, gives = _target(it, function)
+        rebuilt = Rebuilt(
+            ref,
+            signature.name,
+            what,
+            inner.function if inner is not None else None,
+            inner.context if inner is not None else it.context,
+            frozenset(varying),
+            frozenset(fixed),
+            gives,
+        )
         (frame.facts.rebuilt if frame.passes else frame.facts.compiles).setdefault(ref, rebuilt)
+
+
+def _target(it: Interpreter, function: Value) -> tuple[Func | None, tuple[tuple[str, str], ...]]:
+    """The function below transforms and ``partial``, and which of its parameters are bound to which names here."""
+    pos: tuple[Value, ...] = ()
+    kw: dict[str, Value] = {}
+    while isinstance(function, Wrapped | Partial):
+        if isinstance(function, Partial):
+            pos, kw = (*function.args, *pos), {**dict(function.kwargs), **kw}
+        function = it.resolved(function.func)
+    if isinstance(function, Bound) and function.func is not None:
+        pos, function = (function.receiver, *pos), function.func
+    if not isinstance(function, Func):
+        return None, ()
+    params = function.function.params
+    gives = [(param.name, param.default.id) for param in params if isinstance(param.default, ir.Name)]
+    given = [*zip((param.name for param in params), pos, strict=False), *kw.items()]
+    given = [entry for entry in given if entry[0] != function.function.receiver]
+    if given:
+        owner = function.context.interpreter
+        frame = it.frame
+        if owner is not None:
+            summarise.summary_of(owner, function)  # by which it is known what of it is called
+        it.frame = frame
+        names = it.state.env.items()
+        gives += [(param, name) for param, value in given for name, held in names if held == value]
+    return function, tuple(gives)
 
 
 def _shapes(it: Interpreter, value: Value) -> bool:
@@ -1378,7 +1432,7 @@ def _shapes(it: Interpreter, value: Value) -> bool:
     return not number and types.typeof(it, value).kind != "number" and types.is_static(it, value)
 
 
-def _note_shared(it: Interpreter, value: Value, ref: int, verb: str) -> None:
+def _note_shared(it: Interpreter, value: Value, ref: int, call: int, verb: str) -> None:
     """Note one key under two names of an rng dict."""
     if not isinstance(value, Sym) or types.typeof(it, value).kind != "dict":
         return
@@ -1388,12 +1442,12 @@ def _note_shared(it: Interpreter, value: Value, ref: int, verb: str) -> None:
             seen.setdefault(held, []).append(str(place.path[-1][1]))
     for held, names in seen.items():
         if len(names) > 1:
-            _note_one_key(it, held, ref, verb, tuple(names))
+            _note_one_key(it, held, ref, call, verb, tuple(names))
 
 
-def _note_one_key(it: Interpreter, key: Sym, ref: int, verb: str, names: tuple[str, ...]) -> None:
+def _note_one_key(it: Interpreter, key: Sym, ref: int, call: int, verb: str, names: tuple[str, ...]) -> None:
     if not it.frame.replays:
-        it.frame.facts.shared.setdefault(ref, SharedStream(ref, verb, names, key))
+        it.frame.facts.shared.setdefault(ref, SharedStream(ref, call, verb, names, key))
 
 
 def _result(
@@ -1407,8 +1461,14 @@ def _result(
     ):
         return it.fresh(UNKNOWN, ref, verb)
     if kinds[0] == "pair":
+        parts = [value for value, _ in args.every()]
         return Tup(
-            tuple([it.fresh(Type(kind) if kind != "opaque" else UNKNOWN, ref, verb) for kind in kinds[1:]])
+            tuple(
+                [
+                    it.made(it.fresh(Type(kind) if kind != "opaque" else UNKNOWN, ref, verb), *parts)
+                    for kind in kinds[1:]
+                ]
+            )
         )
     kind = kinds[0]
     sources = (types.entropy_of(types.typeof(it, value)) for value, _ in args.pos)

@@ -18,6 +18,7 @@ from pytest_purestate._check.flow.values import (
     Choice,
     Const,
     Donation,
+    Func,
     Part,
     Partial,
     Root,
@@ -46,6 +47,7 @@ _MANY = 200  # objects below one argument
 
 def donate(it: Interpreter, wrapped: Wrapped, args: Args, call: int, verb: str) -> None:
     """Give away what a call of ``wrapped`` donates."""
+    verb = verb or _name_of(wrapped)
     for value, ref, _, sure in picked(wrapped, args, "donate_argnums", "donate_argnames"):
         give_away(it, value, Donation(it.context, ref, call, verb, sure, it.state.path))
     whole = dict(wrapped.options).get("donate")  # Equinox
@@ -53,6 +55,16 @@ def donate(it: Interpreter, wrapped: Wrapped, args: Args, call: int, verb: str) 
         first = 1 if str(whole.value).endswith("first") else 0
         for value, ref in [*args.pos[first:], *args.kw.values()]:
             give_away(it, value, Donation(it.context, ref, call, verb, True, it.state.path))
+
+
+def _name_of(wrapped: Wrapped) -> str:
+    """What a compiled function is called that is called where it is made."""
+    function: Value = wrapped
+    while isinstance(function, Wrapped | Partial):
+        function = function.func
+    if isinstance(function, Func):
+        return function.function.name
+    return (function.root.name if isinstance(function, Sym) else "") or wrapped.api
 
 
 def give_away(it: Interpreter, value: Value, donation: Donation) -> None:

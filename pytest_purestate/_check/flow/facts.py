@@ -184,6 +184,7 @@ class SharedStream:
     """One key handed to several rng collections of one ``init`` or ``apply``."""
 
     ref: int
+    call: int
     verb: str
     collections: tuple[str, ...]
     place: Sym
@@ -252,15 +253,18 @@ class Stale:
 class Rebuilt:
     """``jit`` of a function built anew in every iteration. ``what``: lambda, partial, method, def, wrapped.
 
-    ``varying`` are the names that the loop binds; those in ``fixed`` hold what no argument can be.
+    ``varying`` are the names that the loop binds; those in ``fixed`` hold what no argument can be. ``gives`` are
+    parameters of the function in the module ``home`` with the names here that they are bound to beforehand.
     """
 
     ref: int
     api: str
     what: str
     function: ir.Function | None
+    home: ModuleContext
     varying: frozenset[str]
     fixed: frozenset[str]
+    gives: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -429,6 +433,9 @@ class FunctionFacts:
         default_factory=dict
     )  # methods of unknown objects that a loop calls
     outside: dict[str, bool] = field(default_factory=dict)  # variables from outside; whether they are called
+    called: set[str] = field(
+        default_factory=set
+    )  # parameters that it calls, or of which methods that no array has
     built: set[ir.Function] = field(default_factory=set)  # functions defined in a pass of a loop
     ran: list[ir.Function] = field(
         default_factory=list
@@ -528,6 +535,15 @@ class ModuleFacts:
                 what = {"array": "a JAX array", "state": "a state"}.get(root.type.kind, f"a `{what}`")
                 return (self.label(self.told[param], f"{what} is handed over here"),)
         return ()
+
+    def in_test(self, function: ir.Function | None) -> bool:
+        """Whether a function is of a test module, or stands inside a test."""
+        if self.is_test:
+            return True
+        around = function.parent if function is not None else None
+        while around is not None and not around.is_test:
+            around = around.parent
+        return around is not None
 
     def by_function(self) -> dict[ir.Function, FunctionFacts]:
         """The facts of each function; the module's own body is none."""

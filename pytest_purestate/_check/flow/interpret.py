@@ -253,7 +253,10 @@ class Interpreter:
                     return
                 kind = "nonlocal" if nonlocal_ else "global"
                 sources = types.sources(self, value)
-                effect = Effect(self.context, ref, kind, name, frame.statement, sources=sources)
+                static = types.tells_shape(self, value)
+                effect = Effect(
+                    self.context, ref, kind, name, frame.statement, static=static, sources=sources
+                )
                 frame.facts.effects.setdefault(ref, effect)
                 if not nonlocal_:
                     variables.rebound(self, name, value, ref)

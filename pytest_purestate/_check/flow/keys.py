@@ -525,6 +525,7 @@ def finish(it: Interpreter, frame: Frame) -> None:
     """Facts that need the whole function: swapped children, successors that die."""
     facts = frame.facts
     harmless = _lower_harmless(frame)
+    _drop_probes(frame)
     swapped: set[int] = set()
     for ref, reuse in list(facts.reuses.items()):
         split = _split_behind(facts.splits.values(), reuse)
@@ -612,6 +613,16 @@ def _lower_harmless(frame: Frame) -> set[int]:
             facts.reuses[ref] = dataclasses.replace(reuse, confidence=Confidence.LOW)
             harmless.add(ref)
     return harmless
+
+
+def _drop_probes(frame: Frame) -> None:
+    """Take back what is said of the keys of a call whose result is thrown away: it only asked whether it works."""
+    if not frame.facts.shared or frame.function is None:
+        return
+    results = results_of(frame.function, ())
+    for ref, shared in list(frame.facts.shared.items()):
+        if results.thrown_away(shared.call):
+            del frame.facts.shared[ref]
 
 
 def _is_paired(reuse: Reuse, results: Results) -> bool:

@@ -79,6 +79,7 @@ def _interpret(it: Interpreter, func: Func) -> Summary:
     successions.find_lost(it, frame)
     for name in frame.free:
         frame.facts.outside.setdefault(name, False)
+    frame.facts.called.update(place.root.name for place in frame.called if place.root.owner is function)
     known = [facts for facts in it.context.facts.functions if facts.function is function]
     for facts in known:
         it.context.facts.functions.remove(facts)

@@ -50,6 +50,7 @@ __all__ = [
     "part_type",
     "sources",
     "static_value",
+    "tells_shape",
     "typeof",
     "unhashable",
 ]
@@ -135,6 +136,12 @@ def is_static(
 
 GRADIENT = Type("state", name="gradient")
 """A state of which every leaf is a JAX array."""
+
+
+def tells_shape(it: Interpreter, value: Value) -> bool:
+    """Whether a value is a Python value at trace time that comes from an array: a number may as well count calls."""
+    return is_static(it, value) and any(typeof(it, leaf) == STATIC for leaf in leaves(value))
+
 
 _NEVER_TRACED = OBJECTS.union(("static", "str", "logger", "none", "entropy", "number"))
 _MANY = 500

@@ -11,7 +11,7 @@ from pytest_purestate._check.flow.facts import Effect, FunctionFacts, ModuleFact
 from pytest_purestate._check.flow.values import Root, spelled
 from pytest_purestate._check.model import Confidence
 
-__all__ = ["Leak", "counted", "leaks", "owner_is_traced"]
+__all__ = ["Leak", "counted", "is_fixed", "leaks", "owner_is_traced"]
 
 _OTHERS = frozenset(("linen", "equinox", "struct", "namedtuple", "haiku"))
 """Frozen ones, which PS203 and PS210 report, and haiku's, which are made anew in every trace."""
@@ -95,7 +95,19 @@ def _sure(
                 found = Confidence.HIGH
         if found is not None and (best is None or found > best):
             best = found
-    return min(best, Confidence.LOW) if best is not None and module.is_test else best
+    return min(best, Confidence.LOW) if best is not None and module.in_test(facts.function) else best
+
+
+def is_fixed(module: ModuleFacts, stored: Mutation | Effect) -> bool:
+    """Whether what is stored was made of static arguments only, which are Python values while tracing."""
+    return bool(stored.sources) and all(
+        root.kind != "local"
+        and isinstance(root.owner, ir.Function)
+        and not _is_own(root)
+        and (trace := module.traced.get(root.owner)) is not None
+        and root.name in trace.fixed
+        for root in stored.sources
+    )
 
 
 def _is_own(root: Root) -> bool:

@@ -8,26 +8,32 @@ batch draws the same noise, all members of an ensemble start from the same weigh
 ```python bad
 import jax
 
+def member(key, size):
+    return size * jax.random.normal(key)
+
 def init(key, sizes):
-    return jax.vmap(lambda size: size * jax.random.normal(key))(sizes)  # error: [PS113]
+    return jax.vmap(lambda size: member(key, size))(sizes)  # error: [PS113]
 ```
 
 ```python good
 import jax
 
+def member(key, size):
+    return size * jax.random.normal(key)
+
 def init(key, sizes):
-    keys = jax.random.split(key, sizes.shape[0])
-    return jax.vmap(lambda size, key: size * jax.random.normal(key))(sizes, keys)
+    return jax.vmap(member)(jax.random.split(key, sizes.shape[0]), sizes)
 ```
 
-`in_axes=None` for the key says that it is meant; that is reported with low confidence only.
+One noise for all candidates is a way to compare them. Where it is plain to see it is reported with low confidence
+only: `in_axes=None` for the key, or a mapped function that draws from the captured key itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pytest_purestate._check.flow.facts import ModuleFacts
+from pytest_purestate._check.flow.facts import Broadcast, ModuleFacts
 from pytest_purestate._check.model import Confidence, Finding, Rule, Severity
 from pytest_purestate._check.rules._reuse import chain, name_of, scope_of
 
@@ -54,9 +60,16 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
                 primary=module.label(broadcast.ref, f"`{name}` is {_HOW[broadcast.how]}"),
                 related=chain(broadcast.use),
                 help="split the key, one for each lane, and map over the keys",
-                confidence=Confidence.LOW if broadcast.how == "in_axes" else Confidence.MEDIUM,
+                confidence=Confidence.LOW if _is_plain(broadcast) else Confidence.MEDIUM,
                 scope=scope_of(facts),
             )
+
+
+def _is_plain(broadcast: Broadcast) -> bool:
+    """Whether it is plain to see that the lanes share the key: another function may well expect one of its own."""
+    inner = broadcast.use.inner
+    drawn = inner is not None and inner.inner is None and inner.kind == "draw"
+    return broadcast.how == "in_axes" or (broadcast.how == "captured" and drawn)
 
 
 RULE = Rule(code="PS113", name="broadcast-key", since="0.1", severity=Severity.WARNING, check=check)

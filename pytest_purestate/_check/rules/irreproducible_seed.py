@@ -23,7 +23,8 @@ def start():
     return jax.random.key(seed)  # error: [PS110]
 ```
 
-Take the seed as an argument, and log it:
+A script for looking on, such as `play.py`, may well begin anew in every run; there it is reported with low
+confidence. Elsewhere take the seed as an argument, and log it:
 
 ```python good
 import argparse
@@ -39,12 +40,15 @@ def start():
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
+from pytest_purestate._check import ir
 from pytest_purestate._check.flow.facts import FunctionFacts, ModuleFacts
 from pytest_purestate._check.model import Confidence, Finding, Rule, Severity
 from pytest_purestate._check.rules._reuse import scope_of
 
+_PLAY = re.compile(r"(^|/)(play|enjoy|demo|render|visuali[sz]e)(_[^/]*)?\.py$")
 _WHY = {
     "builtins.hash": "`hash` of a string differs in every process",
     "builtins.id": "`id` is an address, another one in every run",
@@ -59,6 +63,7 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
         for seed in facts.seeds.values():
             source = seed.source.removeprefix("builtins.")
             drawn = seed.source.startswith(("random.", "numpy.random."))
+            sure = Confidence.LOW if _plays(module) else seed.confidence
             unsure = Confidence.LOW if seeded else Confidence.MEDIUM
             yield Finding(
                 code=RULE.code,
@@ -66,9 +71,20 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
                 message=f"the seed of this key comes from `{source}`, so no run can be repeated",
                 primary=module.label(seed.ref, _WHY.get(seed.source, "another key in every run")),
                 help="take the seed as an argument, and log it",
-                confidence=min(seed.confidence, unsure) if drawn or source == "hash" else seed.confidence,
+                confidence=min(sure, unsure) if drawn or source == "hash" else sure,
                 scope=scope_of(facts),
             )
+
+
+def _plays(module: ModuleFacts) -> bool:
+    """Whether it is a script for looking on, of which no number is kept: each run is to be another one."""
+    return _PLAY.search(module.path.replace("\\", "/")) is not None and any(
+        isinstance(statement, ir.If)
+        and isinstance(statement.test, ir.Compare)
+        and isinstance(statement.test.left, ir.Name)
+        and statement.test.left.id == "__name__"
+        for statement in module.context.lowered.module.body
+    )
 
 
 def _of_ignored_key(module: ModuleFacts, facts: FunctionFacts, seeded: bool) -> Iterator[Finding]:

@@ -147,7 +147,14 @@ def _has_to(
     Of each call of ``caller`` the same is asked: it calls what it is given.
     """
     new = rebuilt.varying if caller is None else caller.bound - {caller.receiver}
-    todo = [rebuilt.function]
+    fixed = rebuilt.fixed if caller is None else frozenset()
+    given = _called(by_function, rebuilt) if rebuilt.gives else set()
+    if any(name in fixed or (name in new and param in given) for param, name in rebuilt.gives):
+        return True
+    function = rebuilt.function
+    nested = function is not None and function.parent is not None
+    # A function of the module does not see what a loop elsewhere binds under the names that it uses.
+    todo = [function] if nested or rebuilt.what not in ("partial", "method") else []
     seen: set[ir.Function] = set()
     while todo:
         function = todo.pop()
@@ -156,11 +163,20 @@ def _has_to(
             continue
         seen.add(function)
         for name, called in facts.outside.items():
-            if (caller is None and name in rebuilt.fixed) or (called and name in new):
+            if name in fixed or (called and name in new):
                 return True
         # What it calls of the functions that the same iteration defines is as new as itself.
         todo.extend(called for called in facts.calls.values() if called.name in new or called.parent in seen)
     return False
+
+
+def _called(by_function: Mapping[ir.Function, FunctionFacts], rebuilt: Rebuilt) -> set[str]:
+    """The parameters that the compiled function calls, or methods of which."""
+    function = rebuilt.function
+    facts = by_function.get(function) if function is not None else None
+    if facts is not None or function is None:
+        return facts.called if facts is not None else set()
+    return next((other.called for other in rebuilt.home.facts.functions if other.function is function), set())
 
 
 RULE = Rule(code="PS304", name="jit-in-loop", since="0.1", severity=Severity.WARNING, check=check)

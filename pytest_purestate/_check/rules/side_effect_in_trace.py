@@ -47,7 +47,7 @@ from collections.abc import Iterator
 from pytest_purestate._check import ir
 from pytest_purestate._check.flow.facts import Effect, FunctionFacts, ModuleFacts, Mutation, Trace
 from pytest_purestate._check.model import Confidence, Finding, Label, Rule, Severity
-from pytest_purestate._check.rules._leaks import counted, leaks, owner_is_traced
+from pytest_purestate._check.rules._leaks import counted, is_fixed, leaks, owner_is_traced
 from pytest_purestate._check.rules._reuse import scope_of, trace_label
 
 _NAME = re.compile(r"[\w.]+")
@@ -83,8 +83,10 @@ def _inside(function: ir.Function | None, outer: object) -> bool:
 
 def _of_effect(module: ModuleFacts, facts: FunctionFacts, trace: Trace, effect: Effect) -> Finding | None:
     text = _TEXT.get(effect.kind)
-    if text is None:
-        return None
+    if text is None or (
+        effect.kind in ("global", "nonlocal") and (effect.static or is_fixed(module, effect))
+    ):
+        return None  # nothing to tell, or a Python value at trace time
     what, callers = _spelled(effect)
     name = facts.function.name if facts.function is not None else ""
     where = text.format(what=what)
@@ -96,7 +98,7 @@ def _of_effect(module: ModuleFacts, facts: FunctionFacts, trace: Trace, effect: 
         primary=module.label(ref, "not run by the compiled function"),
         related=(*callers, trace_label(trace)),
         help=_HELP.get(effect.kind, "do it outside the traced function"),
-        confidence=Confidence.LOW if _tells_of_tracing(effect) else _sure(module, True),
+        confidence=Confidence.LOW if _tells_of_tracing(effect) else _sure(module, facts, True),
         scope=scope_of(facts),
     )
 
@@ -129,9 +131,9 @@ def _tells_of_tracing(effect: Effect) -> bool:
     return effect.static or made
 
 
-def _sure(module: ModuleFacts, certain: bool) -> Confidence:
+def _sure(module: ModuleFacts, facts: FunctionFacts, certain: bool) -> Confidence:
     """Tests watch tracing on purpose: there it is no more than a hint."""
-    if module.is_test:
+    if module.in_test(facts.function):
         return Confidence.LOW
     return Confidence.HIGH if certain else Confidence.MEDIUM
 
@@ -143,7 +145,7 @@ def _of_edit(
     if counted(module, facts, mutation, traced):
         what = f"`{module.text(mutation.target)}` is written"
         where, help_ = "is not run by the compiled function", "count outside the traced function"
-    elif _is_edit(facts, mutation, traced):
+    elif _is_edit(facts, mutation, traced) and not is_fixed(module, mutation):
         what = f"captured `{mutation.place.root.name}` is edited"
         where = "holds a tracer, and is not run by the compiled function"
         help_ = "return the value and collect it outside"
@@ -158,7 +160,7 @@ def _of_edit(
         primary=module.label(mutation.ref, where),
         related=(trace_label(trace),),
         help=help_,
-        confidence=_sure(module, certain),
+        confidence=_sure(module, facts, certain),
         scope=scope_of(facts),
     )
 
@@ -170,7 +172,7 @@ def _is_edit(facts: FunctionFacts, mutation: Mutation, traced: set[object]) -> b
     owner = mutation.place.root.owner
     if _inside(facts.function, owner) and owner in traced:
         return False
-    if mutation.type.kind in ("instance", "stream", "array", "at", "module"):
+    if mutation.type.kind in ("instance", "stream", "array", "at", "module", "ref"):
         return False
     if mutation.how in ("setattr", "augmented"):
         return False
