@@ -506,12 +506,20 @@ def _replay_uses(
         if place in summary.always:
             guards = {}
             done.add(place)
+        key = swap.value(place)
+        constant = isinstance(key, Sym) and key.root.constant is not None
         keys.spend(
-            it, swap.value(place), refs.get(place.root, ref), ref, function.name, "call", use.strong,
+            it, key, refs.get(place.root, ref), ref, function.name, "call", use.strong,
             inner=use, maybe=use.maybe, guards=guards, param=place.root.name + spelled(place.path),
             owner=function.owner, by_self=place.root is own, below=spelled(place.path),
-            captured=place.root.kind == "free",
+            captured=place.root.kind == "free", sized=constant and _is_fixed(it, swap, refs, own),
         )  # fmt: skip
+
+
+def _is_fixed(it: Interpreter, swap: Substitution, refs: dict[Root, int], own: Root | None) -> bool:
+    """Whether a call is given no data: nothing but keys and Python values, besides the object of the method."""
+    given = [swap.value(Sym(root)) for root in refs if root is not own]
+    return all(types.is_static(it, value) or keys.may_be_key(it, value) for value in given)
 
 
 def _replay_called(
@@ -1454,7 +1462,7 @@ def _result(
         if seed is not None:
             keys.note_seed(it, seed, ref)
             it.frame.facts.made.setdefault(ref, name or verb)
-            made.root.constant = seed[1] in args.literals
+            made.root.constant = keys.fixed_seed(it, seed, args.literals)
         made.root.passes = it.frame.passes
         return made
     if kind in ("opaque", "deep"):

@@ -42,7 +42,15 @@ __all__ = [
     "Trace",
     "Unhashable",
     "Unordered",
+    "draws",
 ]
+
+
+def draws(use: Use) -> bool:
+    """Whether numbers come of a use: it draws them, or splits the key in a function that draws from a part of it."""
+    while use.inner is not None:
+        use = use.inner
+    return use.kind == "draw" or (use.kind == "split" and use.call in use.context.facts.drawn)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -189,12 +197,16 @@ class SharedStream:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ConstantKey:
-    """A key made from a constant where every run of the place repeats it. ``where``: loop, trace, field."""
+    """A key made from a constant where every run of the place repeats it. ``where``: loop, trace, field.
+
+    ``name`` is the module variable that holds the constant, if any does.
+    """
 
     ref: int
     where: str
     use: Use | None
     confidence: Confidence
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -451,6 +463,7 @@ class ModuleFacts:
     traced: dict[ir.Function, Trace] = field(default_factory=dict)
     compiled: dict[ir.Function, Trace] = field(default_factory=dict)  # those whose trace is kept
     dry: set[ir.Function] = field(default_factory=set)
+    drawn: set[int] = field(default_factory=set)  # splits of which a part, or a part of a part, is drawn from
     is_test: bool = False
     handed: dict[ir.Param, list[Handed]] = field(default_factory=dict)  # states that calls give to parameters
     given_keys: dict[ir.Param, int] = field(

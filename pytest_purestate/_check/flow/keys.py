@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -23,6 +23,7 @@ from pytest_purestate._check.flow.facts import (
     Stale,
     Successor,
     Swap,
+    draws,
 )
 from pytest_purestate._check.flow.results import Results, children, results_of
 from pytest_purestate._check.flow.state import MAX_OPTIONS
@@ -257,6 +258,8 @@ def spend(
         _meet(it, place, type_, use, entries)
         state.spent[place.root] = (*entries, (place.path, use))
         _mark_spent(frame, place, use)
+        if place.root.type.kind == "keys" and draws(use):
+            _note_drawn(frame, place)
         if kind == "split":
             order.split(it, place, ref)
         if strong and not frame.replays:
@@ -267,15 +270,54 @@ def spend(
 def _note_constant(frame: Frame, place: Sym, use: Use) -> None:
     """Note a draw from a key made of a constant in the same loop pass, or the same call: each repeats it."""
     root = place.root
-    if not root.constant or root.origin is None or root.origin.context is not frame.context:
+    if root.constant is None or root.origin is None or root.origin.context is not frame.context:
         return
-    ref = root.origin.ref
+    ref, name = root.origin.ref, root.constant
     if root.passes and root.passes == use.passes[: len(root.passes)]:
-        frame.facts.constants.setdefault(ref, ConstantKey(ref, "loop", use, Confidence.HIGH))
+        if not name:  # a name says that the passes are meant to share it, as those over several methods do
+            frame.facts.constants.setdefault(ref, ConstantKey(ref, "loop", use, Confidence.HIGH))
     elif frame.function is not None and frame.function.params and not frame.context.facts.is_test:
         fallback = any(isinstance(guard, tuple) and guard[0] == "none" for guard in use.guards)
-        if not fallback and _deepest(use).kind == "draw" and not is_folded(place.path):
-            frame.facts.constants.setdefault(ref, ConstantKey(ref, "trace", use, Confidence.MEDIUM))
+        kind = _deepest(use).kind
+        known = kind == "draw" or (
+            kind == "split" and not use.sized
+        )  # without data it makes an example of a shape
+        if known and not fallback and not is_folded(place.path):
+            frame.facts.constants.setdefault(ref, ConstantKey(ref, "trace", use, Confidence.MEDIUM, name))
+
+
+def fixed_seed(it: Interpreter, given: tuple[Value, int], literals: Container[int]) -> str | None:
+    """The module variable with a literal value that a seed is, or an empty string for a literal; None for others."""
+    value, ref = given
+    if ref in literals:
+        return ""
+    value = value.base if isinstance(value, Linear) else value
+    if (
+        not isinstance(value, Sym)
+        or value.path
+        or value.root.kind != "free"
+        or value.root.owner is not it.context
+    ):
+        return None
+    module = it.module_frame
+    held = (module.state or module.last).env.get(value.root.name)
+    return value.root.name if isinstance(held, Const) and isinstance(held.value, int) else None
+
+
+def _note_drawn(frame: Frame, place: Sym) -> None:
+    """Note the splits on the way to a key that is drawn from."""
+    drawn = frame.context.facts.drawn
+    while (
+        place.root.type.kind == "keys" and place.root.origin is not None and place.root.origin.verb == "split"
+    ):
+        ref = place.root.origin.ref
+        if ref in drawn or place.root.origin.context is not frame.context:
+            return
+        drawn.add(ref)
+        parents = [part for part in place.root.made_of if isinstance(part, Sym)]
+        if not parents:
+            return
+        place = parents[0]
 
 
 def note_seed(it: Interpreter, given: tuple[Value, int], ref: int) -> None:
@@ -298,7 +340,7 @@ def note_constant_field(it: Interpreter, default: Value | None, node: ir.Expr | 
     if isinstance(default, Sym) and default.root.origin is not None and default.root.origin.verb == "field":
         made = it.state.heap.get(default.child((".", "made")), default)
         value = it.state.heap.get(default.child((".", "default")), made)
-    if isinstance(value, Sym) and value.root.constant and value.root.origin is not None:
+    if isinstance(value, Sym) and value.root.constant is not None and value.root.origin is not None:
         ref = value.root.origin.ref if value.root.origin.context is it.context else node.ref
         it.frame.facts.constants.setdefault(ref, ConstantKey(ref, "field", None, Confidence.HIGH))
 
