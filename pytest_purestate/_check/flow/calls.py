@@ -21,6 +21,7 @@ from pytest_purestate._check.flow import (
     defaults,
     donation,
     edits,
+    generators,
     keys,
     loops,
     order,
@@ -1454,6 +1455,9 @@ def _result(
         return fresh
     if kind == "none":
         return NOTHING
+    if kind == "generator":
+        generators.made(it, args.named(params, kinds[1]), args, ref, name or verb)
+        return it.fresh(UNKNOWN, ref, verb)
     if kind == "unordered":
         return order.fresh_list(it, ref, verb, Origin(it.context, ref, name or f"Path.{verb}"))
     if kind == "key" and verb != "clone":

@@ -42,6 +42,7 @@ __all__ = [
     "Trace",
     "Unhashable",
     "Unordered",
+    "Unseeded",
     "draws",
 ]
 
@@ -227,6 +228,20 @@ class IgnoredKey:
     source: str
     param: ir.Param
     annotated: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Unseeded:
+    """A generator of the host made without a seed in a function that is given one: the parameter ``param``.
+
+    ``known``: it is a seed or a key for sure, or else a call must tell; ``number``: it can seed the generator as it is.
+    """
+
+    ref: int
+    source: str
+    param: ir.Param
+    known: bool
+    number: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -419,6 +434,7 @@ class FunctionFacts:
     constants: dict[int, ConstantKey] = field(default_factory=dict)
     seeds: dict[int, Seed] = field(default_factory=dict)
     ignored: dict[int, IgnoredKey] = field(default_factory=dict)
+    unseeded: list[Unseeded] = field(default_factory=list)
     made: dict[int, str] = field(default_factory=dict)  # calls that make a key of a seed, by dotted name
     unused: dict[int, str] = field(default_factory=dict)  # names of keys that are never looked at
     captured: dict[int, Captured] = field(default_factory=dict)

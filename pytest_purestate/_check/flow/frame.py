@@ -98,6 +98,9 @@ class Frame:
         self.params: tuple[tuple[ir.Param, Sym], ...] = ()
         self.shared: dict[Root, tuple[ir.Param, Type]] = {}  # parameters with a mutable default
         self.caught: frozenset[str] = frozenset()  # exceptions that the code around awaits
+        self.unseeded: list[
+            tuple[int, str, Guards]
+        ] = []  # generators made without a seed: where, which, when
         self.disorder: list[
             tuple[Origin, int, int]
         ] = []  # loops without an order; their and their pass's beginning

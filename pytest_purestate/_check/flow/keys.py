@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_purestate._check import ir
 from pytest_purestate._check.apis import OBJECTS
-from pytest_purestate._check.flow import order, summarise, types
+from pytest_purestate._check.flow import generators, order, summarise, types
 from pytest_purestate._check.flow.classes import is_frozen
 from pytest_purestate._check.flow.facts import (
     Broadcast,
     Captured,
     ConstantKey,
-    IgnoredKey,
     Reuse,
     Seed,
     Split,
@@ -595,27 +594,8 @@ def finish(it: Interpreter, frame: Frame) -> None:
         _find_stale(it, frame)
         _find_spent_before(it, frame)
         _find_captured(it, frame)
-        _find_ignored(it, frame)
-
-
-_GLOBAL_GENERATORS = ("numpy.random.", "random.")
-
-
-def _find_ignored(it: Interpreter, frame: Frame) -> None:
-    """Draws from a global generator beside a key that is never looked at."""
-    if frame.function is None or frame.function.owner is not None:
-        return  # a method takes what its base class says
-    drawn = [
-        effect
-        for effect in frame.facts.effects.values()
-        if effect.kind == "host-rng" and effect.inner is None and effect.what.startswith(_GLOBAL_GENERATORS)
-    ]
-    for param, sym in frame.params if drawn else ():
-        if sym.root not in frame.looked and not param.name.startswith("_"):
-            annotated = types.typeof(it, sym).kind == "key"
-            for effect in drawn:
-                fact = IgnoredKey(effect.ref, effect.what, param, annotated)
-                frame.facts.ignored.setdefault(effect.ref, fact)
+        generators.find_ignored(it, frame)
+        generators.find_unseeded(it, frame)
 
 
 _TWIN = re.compile(r"(^|_)target(_|$)")
