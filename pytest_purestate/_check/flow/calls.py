@@ -514,7 +514,15 @@ def _replay_uses(
             inner=use, maybe=use.maybe, guards=guards, param=place.root.name + spelled(place.path),
             owner=function.owner, by_self=place.root is own, below=spelled(place.path),
             captured=place.root.kind == "free", sized=constant and _is_fixed(it, swap, refs, own),
+            renewed=bool(place.path) and _is_copy(swap.value(Sym(place.root))),
         )  # fmt: skip
+
+
+def _is_copy(value: Value) -> bool:
+    """Whether an object may have been made of another."""
+    return any(
+        isinstance(leaf, Sym) and not leaf.path and leaf.root.base is not None for leaf in leaves(value)
+    )
 
 
 def _is_fixed(it: Interpreter, swap: Substitution, refs: dict[Root, int], own: Root | None) -> bool:

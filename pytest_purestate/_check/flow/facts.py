@@ -526,12 +526,29 @@ class ModuleFacts:
         return cls.keeps_arrays(str(place.path[0][1]), classes)
 
     def reuses(self, kind: str) -> Iterator[tuple[FunctionFacts, Reuse]]:
-        """The reuses of one kind, but for local functions that only run for their shapes."""
+        """The reuses of one kind, but for local functions that only run for their shapes, and what a step is to blame for."""
         for facts in self.functions:
             if not self._is_probe(facts.function):
                 for reuse in facts.reuses.values():
-                    if reuse.kind == kind:
+                    if reuse.kind == kind and not (reuse.second.renewed and self.stale_inside(reuse.first)):
                         yield facts, reuse
+
+    def stale_inside(self, use: Use) -> bool:
+        """Whether a use is that of a function of this module which returns the object with the spent key."""
+        steps = {
+            stale.use.ref
+            for facts in self.functions
+            for stale in facts.stale.values()
+            if stale.how == "returned"
+        }
+        while use.callback and use.inner is not None:
+            use = use.inner  # a body that a transform runs is no step that somebody else calls
+        inner = use.inner
+        while inner is not None:
+            if inner.context is self.context and inner.ref in steps:
+                return True
+            inner = inner.inner
+        return False
 
     def _is_probe(self, function: ir.Function | None) -> bool:
         """Whether nobody can run a function but for its shapes: a module's function others may call."""

@@ -227,6 +227,7 @@ def spend(
     captured: bool = False,
     holder: object = None,
     sized: bool = False,
+    renewed: bool = False,
 ) -> None:
     """Spend every key in ``value``; a key that was spent before on this path becomes a Reuse fact."""
     frame = it.frame
@@ -251,7 +252,7 @@ def spend(
             it.context, ref, call, verb, kind, strong, when, frame.passes, inner, maybe, frame.replay, param,
             frame.mapped,
             owner, by_self, frame.repeats, below, holder,
-            inside, sized, place.root in frame.bound,
+            inside, sized, place.root in frame.bound, renewed,
         )  # fmt: skip
         entries = state.spent.get(place.root, ())
         _meet(it, place, type_, use, entries)

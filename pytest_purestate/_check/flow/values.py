@@ -305,7 +305,8 @@ class Use:
     such as ``scan`` makes the call, over and over. ``below`` is the way from what was handed over to the key. ``holder`` is the
     call that put the key into the function which spends it. ``inside`` is the name of a key in a container
     that was handed over. ``sized`` is a draw of a fixed shape, whatever the data (of a call: no data are given); ``bound`` says that
-    `functools.partial` brought the key along.
+    `functools.partial` brought the key along. ``renewed``: the key was found in a successor of the object that held
+    it, which kept it.
     """
 
     context: ModuleContext
@@ -329,6 +330,7 @@ class Use:
     inside: str = ""
     sized: bool = False
     bound: bool = False
+    renewed: bool = False
 
 
 def contradicts(a: Guards, b: Guards) -> bool:
