@@ -988,6 +988,10 @@ def _call_method(
         field_ = type_.cls.fields().get(name)
         if field_ is not None and field_.type.cls is not None:
             return _call(it, held, args, ref, name)
+        if member is None and field_ is None and held == place:
+            compiled = summarise.compiled_attribute(it, type_.cls, name, base)
+            if compiled is not None:
+                return _call(it, compiled, args, ref, name)
     kind = types.typeof(it, held).kind if isinstance(held, Sym) else ""
     if kind and (held is not place or (kind in OBJECTS and type_.kind not in OBJECTS)):
         return _call(it, held, args, ref, name)
