@@ -561,7 +561,8 @@ def _replay_edits(
             variables.edited(it, place, None, ref)
         if mutation.how != "setattr":
             defaults.note(it, place, "edited", ref)
-            aliases.write(it, place, ref, refs.get(mutation.place.root, ref))
+            told = mutation.place.root.name == func.function.receiver  # by the method itself
+            aliases.write(it, place, ref, refs.get(mutation.place.root, ref), own=not told)
         seen, evidence = edits.evidence_for(it, place, edits.visible_to(place))
         evidence = max(evidence, mutation.evidence)
         key = (ref, f"{mutation.how}:{mutation.ref}")

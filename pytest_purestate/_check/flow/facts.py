@@ -461,6 +461,12 @@ class FunctionFacts:
     )  # functions of this module, in the order of the calls
     defaults: dict[tuple[int, str], SharedDefault] = field(default_factory=dict)
     aliased: dict[int, Aliased] = field(default_factory=dict)
+    lent: dict[str, Origin] = field(
+        default_factory=dict
+    )  # attributes of its object that leave as arrays, which may share their memory
+    written: dict[str, tuple[int, int]] = field(
+        default_factory=dict
+    )  # ... that are written in place, and where
     unordered: dict[int, Unordered] = field(default_factory=dict)
     calls: dict[int, ir.Function] = field(default_factory=dict)
     returns_value: bool = False
@@ -524,6 +530,17 @@ class ModuleFacts:
             return False
         classes = [value.info for value in interpreter.context_classes.values()]
         return cls.keeps_arrays(str(place.path[0][1]), classes)
+
+    def lent_buffers(self) -> Iterator[tuple[FunctionFacts, Aliased]]:
+        """Writes into a buffer on an object that one of its methods gave away as an array."""
+        interpreter = self.context.interpreter
+        for cls, value in interpreter.context_classes.items() if interpreter is not None else ():
+            methods = [facts for facts in self.functions if facts.function and facts.function.owner is cls]
+            lent = {name: origin for facts in methods for name, origin in facts.lent.items()}
+            for facts in methods if lent else ():
+                for name, (ref, target) in facts.written.items():
+                    if name in lent and value.info.keeps_buffer(name):
+                        yield facts, Aliased(ref, target, lent[name], name in value.info.wide)
 
     def reuses(self, kind: str) -> Iterator[tuple[FunctionFacts, Reuse]]:
         """The reuses of one kind, but for local functions that only run for their shapes, and what a step is to blame for."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
-from pytest_purestate._check.flow import defaults, keys, successions, types
+from pytest_purestate._check.flow import aliases, defaults, keys, successions, types
 from pytest_purestate._check.flow.facts import Mutation
 from pytest_purestate._check.flow.frame import Frame
 from pytest_purestate._check.flow.results import children
@@ -140,6 +140,8 @@ def _summarise(
         if name in frame.free and name in state.env
     ]
     roots = reachable([result, *(value for _, value in stores), *(value for _, value in rebound)], state.heap)
+    if frame.lent:
+        aliases.lend(it, frame, roots | reachable(frame.yields, state.heap), state)
     for value, _ in exits:
         frame.facts.returned.update(leaf for leaf in leaves(value) if isinstance(leaf, Sym))
     frame.facts.returns_value = any(value != NOTHING for value, _ in exits)
