@@ -104,8 +104,16 @@ def is_key(it: Interpreter, value: Value) -> bool:
         if types.typeof(it, value).kind in ("key", "keys"):
             return True
         base = value if isinstance(value, Sym) else value.base
-        return any(use.strong and overlap(path, base.path) for path, use in it.state.spent.get(base.root, ()))
+        return any(
+            use.strong and _is_part(path, base.path) and overlap(path, base.path)
+            for path, use in it.state.spent.get(base.root, ())
+        )
     return False
+
+
+def _is_part(spent: Path, path: Path) -> bool:
+    """Whether a key that was spent may be an element of what lies at a path: an object that holds a key is none."""
+    return all(kind != "." for kind, _ in spent[len(path) :])
 
 
 def is_called_key(it: Interpreter, value: Value) -> bool:
