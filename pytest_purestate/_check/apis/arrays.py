@@ -36,7 +36,8 @@ jax.device_get(x): returns opaque
 @array.{sum,mean,max,min,std,var,prod,reshape,astype,transpose,ravel,flatten,squeeze,dot,copy,clip,
     round,cumsum,argmax,argmin,argsort,sort,swapaxes,repeat,any,all,conj,take}(): returns array
 
-numpy.random.{default_rng,RandomState,Generator,SeedSequence}(seed): returns opaque
+numpy.random.{default_rng,RandomState}(seed): returns generator seed
+numpy.random.{Generator,SeedSequence}(seed): returns opaque
 numpy.random.{seed,set_state}(x): effect seed; returns none
 numpy.random.shuffle(x): mutates x; effect host-rng; returns none; ordered x
 numpy.random.{permutation,choice}(x): returns numpy; effect host-rng; ordered x

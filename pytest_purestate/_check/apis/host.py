@@ -79,7 +79,7 @@ os.*(x): returns opaque
 time.{time,time_ns,perf_counter,perf_counter_ns,monotonic,monotonic_ns,process_time}(): returns entropy; effect clock
 datetime.datetime.{now,utcnow,today}(tz): returns entropy; effect clock
 time.*(x): returns number
-random.{Random}(seed): returns opaque
+random.Random(seed): returns generator seed
 random.{seed,setstate}(a): effect seed; returns none
 random.SystemRandom(x): returns entropy
 random.{shuffle,choice,choices,sample}(x): returns entropy; effect host-rng; ordered x

@@ -56,11 +56,12 @@ KINDS = frozenset(
     "key keys array numpy list dict set str number state stream module transform dist none logger "
     "static transformed kernel initializer deep opaque bool entropy "
     "transformed_with_state transformed_without_rng stateful_without_rng tfdist sampler step env constant stateless "
-    "optimizer ref file raises path unordered".split()
+    "optimizer ref file raises path unordered generator".split()
 )
 """Result kinds (``raises``: a context manager that awaits the exceptions given, ``unordered``: a list in an order
 of its own in every run, ``path``: a file's); also ``same p`` (p itself), ``twin p`` (p in other buffers), ``copy p`` (a shallow copy), ``view p`` (p when it holds
 keys, else a new array), ``fold p q`` (the key that p and q make), ``key p`` (the key that the seed p makes),
+``generator p`` (a generator of the host that starts from the seed p),
 ``pair a b`` (a tuple)."""
 
 OBJECTS = frozenset(
@@ -79,7 +80,7 @@ ELEMENTS = {
 }
 """The objects that are named tuples, with the names of their elements: ``init, update = optax.adam(1e-3)``."""
 
-_OF_PARAMS = {"same": 1, "twin": 1, "copy": 1, "view": 1, "fold": 2, "key": 1}
+_OF_PARAMS = {"same": 1, "twin": 1, "copy": 1, "view": 1, "fold": 2, "key": 1, "generator": 1}
 """Result kinds that name parameters, and how many; ``key`` may go without."""
 
 CLAUSES = (

@@ -22,6 +22,7 @@ from pytest_purestate._check.flow import (
     defaults,
     donation,
     edits,
+    generators,
     keys,
     loops,
     order,
@@ -525,12 +526,28 @@ def _replay_uses(
         if place in summary.always:
             guards = {}
             done.add(place)
+        key = swap.value(place)
+        constant = isinstance(key, Sym) and key.root.constant is not None
         keys.spend(
-            it, swap.value(place), refs.get(place.root, ref), ref, function.name, "call", use.strong,
+            it, key, refs.get(place.root, ref), ref, function.name, "call", use.strong,
             inner=use, maybe=use.maybe, guards=guards, param=place.root.name + spelled(place.path),
             owner=function.owner, by_self=place.root is own, below=spelled(place.path),
-            captured=place.root.kind == "free",
+            captured=place.root.kind == "free", sized=constant and _is_fixed(it, swap, refs, own),
+            renewed=bool(place.path) and _is_copy(swap.value(Sym(place.root))),
         )  # fmt: skip
+
+
+def _is_copy(value: Value) -> bool:
+    """Whether an object may have been made of another."""
+    return any(
+        isinstance(leaf, Sym) and not leaf.path and leaf.root.base is not None for leaf in leaves(value)
+    )
+
+
+def _is_fixed(it: Interpreter, swap: Substitution, refs: dict[Root, int], own: Root | None) -> bool:
+    """Whether a call is given no data: nothing but keys and Python values, besides the object of the method."""
+    given = [swap.value(Sym(root)) for root in refs if root is not own]
+    return all(types.is_static(it, value) or keys.may_be_key(it, value) for value in given)
 
 
 def _replay_called(
@@ -563,7 +580,8 @@ def _replay_edits(
             variables.edited(it, place, None, ref)
         if mutation.how != "setattr":
             defaults.note(it, place, "edited", ref)
-            aliases.write(it, place, ref, refs.get(mutation.place.root, ref))
+            told = mutation.place.root.name == func.function.receiver  # by the method itself
+            aliases.write(it, place, ref, refs.get(mutation.place.root, ref), own=not told)
         seen, evidence = edits.evidence_for(it, place, edits.visible_to(place))
         evidence = max(evidence, mutation.evidence)
         key = (ref, f"{mutation.how}:{mutation.ref}")
@@ -995,6 +1013,10 @@ def _call_method(
         field_ = type_.cls.fields().get(name)
         if field_ is not None and field_.type.cls is not None:
             return _call(it, held, args, ref, name)
+        if member is None and field_ is None and held == place:
+            compiled = summarise.compiled_attribute(it, type_.cls, name, base)
+            if compiled is not None:
+                return _call(it, compiled, args, ref, name)
     kind = types.typeof(it, held).kind if isinstance(held, Sym) else ""
     if kind and (held is not place or (kind in OBJECTS and type_.kind not in OBJECTS)):
         return _call(it, held, args, ref, name)
@@ -1515,6 +1537,9 @@ def _result(
         return fresh
     if kind == "none":
         return NOTHING
+    if kind == "generator":
+        generators.made(it, args.named(params, kinds[1]), args, ref, name or verb)
+        return it.fresh(UNKNOWN, ref, verb)
     if kind == "unordered":
         return order.fresh_list(it, ref, verb, Origin(it.context, ref, name or f"Path.{verb}"))
     if kind == "key" and verb != "clone":
@@ -1523,7 +1548,7 @@ def _result(
         if seed is not None:
             keys.note_seed(it, seed, ref)
             it.frame.facts.made.setdefault(ref, name or verb)
-            made.root.constant = seed[1] in args.literals
+            made.root.constant = keys.fixed_seed(it, seed, args.literals)
         made.root.passes = it.frame.passes
         return made
     if kind in ("opaque", "deep"):

@@ -39,6 +39,7 @@ class ClassInfo:
     own_fields: dict[str, Field] = field(default_factory=dict)
     attributes: dict[str, Type] = field(default_factory=dict)  # objects that the constructor keeps
     stored: dict[str, list[Type]] = field(default_factory=dict)  # whatever is stored under a name, anywhere
+    wide: set[str] = field(default_factory=set)  # attributes that hold buffers of 64-bit numbers
     _family: tuple[str, bool] | None = None
 
     @property
@@ -82,6 +83,11 @@ class ClassInfo:
         related = [*self.lineage(), *(info for info in classes if self in info.lineage())]
         stored = [type_ for info in related for type_ in info.stored.get(name, ())]
         return bool(stored) and all(type_.kind == "array" and type_.certain for type_ in stored)
+
+    def keeps_buffer(self, name: str) -> bool:
+        """Whether all that is stored under a name is a numpy array."""
+        stored = self.stored.get(name, ())
+        return bool(stored) and all(type_.kind == "numpy" for type_ in stored)
 
     @property
     def hashable(self) -> bool:

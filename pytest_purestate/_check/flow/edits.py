@@ -272,6 +272,7 @@ def _note_stored(it: Interpreter, base: Sym, name: str, value: Value) -> None:
     )
     if cls is not None and value != NOTHING and not own:
         cls.stored.setdefault(name, []).append(types.typeof(it, value))
+        aliases.stored(it, cls, name, value)
 
 
 def store_item(

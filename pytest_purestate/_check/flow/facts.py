@@ -42,7 +42,16 @@ __all__ = [
     "Trace",
     "Unhashable",
     "Unordered",
+    "Unseeded",
+    "draws",
 ]
+
+
+def draws(use: Use) -> bool:
+    """Whether numbers come of a use: it draws them, or splits the key in a function that draws from a part of it."""
+    while use.inner is not None:
+        use = use.inner
+    return use.kind == "draw" or (use.kind == "split" and use.call in use.context.facts.drawn)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -192,12 +201,16 @@ class SharedStream:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ConstantKey:
-    """A key made from a constant where every run of the place repeats it. ``where``: loop, trace, field."""
+    """A key made from a constant where every run of the place repeats it. ``where``: loop, trace, field.
+
+    ``name`` is the module variable that holds the constant, if any does.
+    """
 
     ref: int
     where: str
     use: Use | None
     confidence: Confidence
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -218,6 +231,20 @@ class IgnoredKey:
     source: str
     param: ir.Param
     annotated: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Unseeded:
+    """A generator of the host made without a seed in a function that is given one: the parameter ``param``.
+
+    ``known``: it is a seed or a key for sure, or else a call must tell; ``number``: it can seed the generator as it is.
+    """
+
+    ref: int
+    source: str
+    param: ir.Param
+    known: bool
+    number: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -413,6 +440,7 @@ class FunctionFacts:
     constants: dict[int, ConstantKey] = field(default_factory=dict)
     seeds: dict[int, Seed] = field(default_factory=dict)
     ignored: dict[int, IgnoredKey] = field(default_factory=dict)
+    unseeded: list[Unseeded] = field(default_factory=list)
     made: dict[int, str] = field(default_factory=dict)  # calls that make a key of a seed, by dotted name
     unused: dict[int, str] = field(default_factory=dict)  # names of keys that are never looked at
     captured: dict[int, Captured] = field(default_factory=dict)
@@ -442,6 +470,12 @@ class FunctionFacts:
     )  # functions of this module, in the order of the calls
     defaults: dict[tuple[int, str], SharedDefault] = field(default_factory=dict)
     aliased: dict[int, Aliased] = field(default_factory=dict)
+    lent: dict[str, Origin] = field(
+        default_factory=dict
+    )  # attributes of its object that leave as arrays, which may share their memory
+    written: dict[str, tuple[int, int]] = field(
+        default_factory=dict
+    )  # ... that are written in place, and where
     unordered: dict[int, Unordered] = field(default_factory=dict)
     calls: dict[int, ir.Function] = field(default_factory=dict)
     returns_value: bool = False
@@ -461,6 +495,7 @@ class ModuleFacts:
     traced: dict[ir.Function, Trace] = field(default_factory=dict)
     compiled: dict[ir.Function, Trace] = field(default_factory=dict)  # those whose trace is kept
     dry: set[ir.Function] = field(default_factory=set)
+    drawn: set[int] = field(default_factory=set)  # splits of which a part, or a part of a part, is drawn from
     is_test: bool = False
     handed: dict[ir.Param, list[Handed]] = field(default_factory=dict)  # states that calls give to parameters
     given: dict[ir.Param, dict[Type | ir.Param, int]] = field(
@@ -510,13 +545,41 @@ class ModuleFacts:
         classes = [value.info for value in interpreter.context_classes.values()]
         return cls.keeps_arrays(str(place.path[0][1]), classes)
 
+    def lent_buffers(self) -> Iterator[tuple[FunctionFacts, Aliased]]:
+        """Writes into a buffer on an object that one of its methods gave away as an array."""
+        interpreter = self.context.interpreter
+        for cls, value in interpreter.context_classes.items() if interpreter is not None else ():
+            methods = [facts for facts in self.functions if facts.function and facts.function.owner is cls]
+            lent = {name: origin for facts in methods for name, origin in facts.lent.items()}
+            for facts in methods if lent else ():
+                for name, (ref, target) in facts.written.items():
+                    if name in lent and value.info.keeps_buffer(name):
+                        yield facts, Aliased(ref, target, lent[name], name in value.info.wide)
+
     def reuses(self, kind: str) -> Iterator[tuple[FunctionFacts, Reuse]]:
-        """The reuses of one kind, but for local functions that only run for their shapes."""
+        """The reuses of one kind, but for local functions that only run for their shapes, and what a step is to blame for."""
         for facts in self.functions:
             if not self._is_probe(facts.function):
                 for reuse in facts.reuses.values():
-                    if reuse.kind == kind:
+                    if reuse.kind == kind and not (reuse.second.renewed and self.stale_inside(reuse.first)):
                         yield facts, reuse
+
+    def stale_inside(self, use: Use) -> bool:
+        """Whether a use is that of a function of this module which returns the object with the spent key."""
+        steps = {
+            stale.use.ref
+            for facts in self.functions
+            for stale in facts.stale.values()
+            if stale.how == "returned"
+        }
+        while use.callback and use.inner is not None:
+            use = use.inner  # a body that a transform runs is no step that somebody else calls
+        inner = use.inner
+        while inner is not None:
+            if inner.context is self.context and inner.ref in steps:
+                return True
+            inner = inner.inner
+        return False
 
     def _is_probe(self, function: ir.Function | None) -> bool:
         """Whether nobody can run a function but for its shapes: a module's function others may call."""

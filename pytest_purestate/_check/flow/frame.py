@@ -94,10 +94,14 @@ class Frame:
         self.tracing = 0  # how many transforms enclose this call
         self.given: list[tuple[Sym, Donation]] = []  # parameters and captured variables that were donated
         self.pure: tuple[int, str, str, Type, Confidence] | None = None
-        self.yields: list[Value] = []
+        self.yields: list[Value] = []  # where a buffer was lent before
+        self.lent: list[tuple[str, Origin]] = []  # attributes whose buffers JAX was handed
         self.params: tuple[tuple[ir.Param, Sym], ...] = ()
         self.shared: dict[Root, tuple[ir.Param, Type]] = {}  # parameters with a mutable default
         self.caught: frozenset[str] = frozenset()  # exceptions that the code around awaits
+        self.unseeded: list[
+            tuple[int, str, Guards]
+        ] = []  # generators made without a seed: where, which, when
         self.disorder: list[
             tuple[Origin, int, int]
         ] = []  # loops without an order; their and their pass's beginning

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_purestate._check import ir
 from pytest_purestate._check.apis import ELEMENTS, OBJECTS
 from pytest_purestate._check.flow import (
+    aliases,
     callers,
     calls,
     conditions,
@@ -441,6 +442,8 @@ class Interpreter:
         elif isinstance(target, ir.GetAttr):
             base = self.eval(target.base, moved=False)
             old = self.getattr(base, target.name, target.ref)
+            if isinstance(base, Sym):
+                aliases.write(self, base.child((".", target.name)), node.ref, target.ref)
             result = self.made(self.binary(node.op, old, value, node.ref), old, value)
             edits.store_attribute(self, base, target, result, node)
         elif isinstance(target, ir.GetItem):
@@ -1087,7 +1090,9 @@ class Interpreter:
 
     def e_yield(self, node: ir.Yield) -> Value:
         if node.value is not None:
-            self.eval(node.value)
+            value = self.eval(node.value)
+            if self.frame.lent:
+                self.frame.yields.append(value)
         return Sym(Root("local"))
 
     def e_opaque(self, node: ir.Opaque) -> Value:

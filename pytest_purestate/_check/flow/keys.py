@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_purestate._check import ir
 from pytest_purestate._check.apis import OBJECTS
-from pytest_purestate._check.flow import order, summarise, types
+from pytest_purestate._check.flow import generators, order, summarise, types
 from pytest_purestate._check.flow.classes import is_frozen
 from pytest_purestate._check.flow.facts import (
     Broadcast,
     Captured,
     ConstantKey,
-    IgnoredKey,
     Reuse,
     Seed,
     Split,
     Stale,
     Successor,
     Swap,
+    draws,
 )
 from pytest_purestate._check.flow.results import Results, children, results_of
 from pytest_purestate._check.flow.state import MAX_OPTIONS
@@ -104,8 +104,16 @@ def is_key(it: Interpreter, value: Value) -> bool:
         if types.typeof(it, value).kind in ("key", "keys"):
             return True
         base = value if isinstance(value, Sym) else value.base
-        return any(use.strong and overlap(path, base.path) for path, use in it.state.spent.get(base.root, ()))
+        return any(
+            use.strong and _is_part(path, base.path) and overlap(path, base.path)
+            for path, use in it.state.spent.get(base.root, ())
+        )
     return False
+
+
+def _is_part(spent: Path, path: Path) -> bool:
+    """Whether a key that was spent may be an element of what lies at a path: an object that holds a key is none."""
+    return all(kind != "." for kind, _ in spent[len(path) :])
 
 
 def is_called_key(it: Interpreter, value: Value) -> bool:
@@ -227,6 +235,7 @@ def spend(
     captured: bool = False,
     holder: object = None,
     sized: bool = False,
+    renewed: bool = False,
 ) -> None:
     """Spend every key in ``value``; a key that was spent before on this path becomes a Reuse fact."""
     frame = it.frame
@@ -251,12 +260,14 @@ def spend(
             it.context, ref, call, verb, kind, strong, when, frame.passes, inner, maybe, frame.replay, param,
             frame.mapped,
             owner, by_self, frame.repeats, below, holder,
-            inside, sized, place.root in frame.bound,
+            inside, sized, place.root in frame.bound, renewed,
         )  # fmt: skip
         entries = state.spent.get(place.root, ())
         _meet(it, place, type_, use, entries)
         state.spent[place.root] = (*entries, (place.path, use))
         _mark_spent(frame, place, use)
+        if place.root.type.kind == "keys" and draws(use):
+            _note_drawn(frame, place)
         if kind == "split":
             order.split(it, place, ref)
         if strong and not frame.replays:
@@ -267,15 +278,54 @@ def spend(
 def _note_constant(frame: Frame, place: Sym, use: Use) -> None:
     """Note a draw from a key made of a constant in the same loop pass, or the same call: each repeats it."""
     root = place.root
-    if not root.constant or root.origin is None or root.origin.context is not frame.context:
+    if root.constant is None or root.origin is None or root.origin.context is not frame.context:
         return
-    ref = root.origin.ref
+    ref, name = root.origin.ref, root.constant
     if root.passes and root.passes == use.passes[: len(root.passes)]:
-        frame.facts.constants.setdefault(ref, ConstantKey(ref, "loop", use, Confidence.HIGH))
+        if not name:  # a name says that the passes are meant to share it, as those over several methods do
+            frame.facts.constants.setdefault(ref, ConstantKey(ref, "loop", use, Confidence.HIGH))
     elif frame.function is not None and frame.function.params and not frame.context.facts.is_test:
         fallback = any(isinstance(guard, tuple) and guard[0] == "none" for guard in use.guards)
-        if not fallback and _deepest(use).kind == "draw" and not is_folded(place.path):
-            frame.facts.constants.setdefault(ref, ConstantKey(ref, "trace", use, Confidence.MEDIUM))
+        kind = _deepest(use).kind
+        known = kind == "draw" or (
+            kind == "split" and not use.sized
+        )  # without data it makes an example of a shape
+        if known and not fallback and not is_folded(place.path):
+            frame.facts.constants.setdefault(ref, ConstantKey(ref, "trace", use, Confidence.MEDIUM, name))
+
+
+def fixed_seed(it: Interpreter, given: tuple[Value, int], literals: Container[int]) -> str | None:
+    """The module variable with a literal value that a seed is, or an empty string for a literal; None for others."""
+    value, ref = given
+    if ref in literals:
+        return ""
+    value = value.base if isinstance(value, Linear) else value
+    if (
+        not isinstance(value, Sym)
+        or value.path
+        or value.root.kind != "free"
+        or value.root.owner is not it.context
+    ):
+        return None
+    module = it.module_frame
+    held = (module.state or module.last).env.get(value.root.name)
+    return value.root.name if isinstance(held, Const) and isinstance(held.value, int) else None
+
+
+def _note_drawn(frame: Frame, place: Sym) -> None:
+    """Note the splits on the way to a key that is drawn from."""
+    drawn = frame.context.facts.drawn
+    while (
+        place.root.type.kind == "keys" and place.root.origin is not None and place.root.origin.verb == "split"
+    ):
+        ref = place.root.origin.ref
+        if ref in drawn or place.root.origin.context is not frame.context:
+            return
+        drawn.add(ref)
+        parents = [part for part in place.root.made_of if isinstance(part, Sym)]
+        if not parents:
+            return
+        place = parents[0]
 
 
 def note_seed(it: Interpreter, given: tuple[Value, int], ref: int) -> None:
@@ -298,7 +348,7 @@ def note_constant_field(it: Interpreter, default: Value | None, node: ir.Expr | 
     if isinstance(default, Sym) and default.root.origin is not None and default.root.origin.verb == "field":
         made = it.state.heap.get(default.child((".", "made")), default)
         value = it.state.heap.get(default.child((".", "default")), made)
-    if isinstance(value, Sym) and value.root.constant and value.root.origin is not None:
+    if isinstance(value, Sym) and value.root.constant is not None and value.root.origin is not None:
         ref = value.root.origin.ref if value.root.origin.context is it.context else node.ref
         it.frame.facts.constants.setdefault(ref, ConstantKey(ref, "field", None, Confidence.HIGH))
 
@@ -554,27 +604,8 @@ def finish(it: Interpreter, frame: Frame) -> None:
         _find_stale(it, frame)
         _find_spent_before(it, frame)
         _find_captured(it, frame)
-        _find_ignored(it, frame)
-
-
-_GLOBAL_GENERATORS = ("numpy.random.", "random.")
-
-
-def _find_ignored(it: Interpreter, frame: Frame) -> None:
-    """Draws from a global generator beside a key that is never looked at."""
-    if frame.function is None or frame.function.owner is not None:
-        return  # a method takes what its base class says
-    drawn = [
-        effect
-        for effect in frame.facts.effects.values()
-        if effect.kind == "host-rng" and effect.inner is None and effect.what.startswith(_GLOBAL_GENERATORS)
-    ]
-    for param, sym in frame.params if drawn else ():
-        if sym.root not in frame.looked and not param.name.startswith("_"):
-            annotated = types.typeof(it, sym).kind == "key"
-            for effect in drawn:
-                fact = IgnoredKey(effect.ref, effect.what, param, annotated)
-                frame.facts.ignored.setdefault(effect.ref, fact)
+        generators.find_ignored(it, frame)
+        generators.find_unseeded(it, frame)
 
 
 _TWIN = re.compile(r"(^|_)target(_|$)")

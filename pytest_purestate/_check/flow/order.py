@@ -54,6 +54,7 @@ _NUMBERS = Type("set", name="number")
 """A set of numbers: their hashes, and so their order, are alike in every run. A frozen set says so in its name."""
 
 _MARK = ("order", 0)
+_LONG = 8  # operations of a formula that are looked through
 _WIDTH = ("list", "map", "zip", "enumerate", "reversed")
 
 
@@ -175,11 +176,18 @@ def position(source: Origin) -> Sym:
 
 
 def is_position(value: Value) -> Origin | None:
-    """The disorder that a number counts along, if any."""
-    if isinstance(value, Linear):
-        value = value.base
-    if isinstance(value, Sym) and not value.path and value.root.name == "~position":
-        return value.root.origin
+    """The disorder that a number counts along, if any; what arithmetic makes of such a number counts along, too."""
+    todo = [value]
+    for _ in range(_LONG):
+        top = todo.pop()
+        top = top.base if isinstance(top, Linear) else top
+        if isinstance(top, Sym) and not top.path and top.root.origin is not None:
+            if top.root.name == "~position":
+                return top.root.origin
+            if top.root.origin.verb == "arithmetic":
+                todo.extend(top.root.made_of)
+        if not todo:
+            break
     return None
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
-from pytest_purestate._check.flow import defaults, keys, successions, types
+from pytest_purestate._check.flow import aliases, defaults, keys, successions, types
 from pytest_purestate._check.flow.facts import Mutation
 from pytest_purestate._check.flow.frame import Frame
+from pytest_purestate._check.flow.results import children
 from pytest_purestate._check.flow.state import State, merge, merge_values
-from pytest_purestate._check.flow.summary import Summary, reachable
+from pytest_purestate._check.flow.summary import Substitution, Summary, reachable
 from pytest_purestate._check.flow.values import (
     NOTHING,
     UNKNOWN,
@@ -28,9 +29,10 @@ from pytest_purestate._check.flow.values import (
 )
 
 if TYPE_CHECKING:
+    from pytest_purestate._check.flow.classes import ClassInfo
     from pytest_purestate._check.flow.interpret import Interpreter
 
-__all__ = ["summary_of"]
+__all__ = ["compiled_attribute", "summary_of"]
 
 _MOST = 50  # module variables that one function binds anew, of which its callers hear
 
@@ -141,6 +143,8 @@ def _summarise(
         if name in frame.free and name in state.env
     ]
     roots = reachable([result, *(value for _, value in stores), *(value for _, value in rebound)], state.heap)
+    if frame.lent:
+        aliases.lend(it, frame, roots | reachable(frame.yields, state.heap), state)
     for value, _ in exits:
         frame.facts.returned.update(leaf for leaf in leaves(value) if isinstance(leaf, Sym))
     frame.facts.returns_value = any(value != NOTHING for value, _ in exits)
@@ -165,6 +169,41 @@ def _summarise(
         tuple(frame.given),
         tuple(frame.facts.rebound.values())[:_MOST],
     )
+
+
+def compiled_attribute(it: Interpreter, cls: ClassInfo, name: str, base: Sym) -> Wrapped | None:
+    """The compiled function that the constructor of a class keeps under a name, which no other method assigns."""
+    init = cls.find("__init__")
+    owner = init.context.interpreter if isinstance(init, Func) else None
+    if not isinstance(init, Func) or owner is None or not _assigned_once(cls, name):
+        return None
+    outer = it.frame
+    made = summary_of(owner, init)
+    it.frame = outer
+    if made is None or not made.params:
+        return None
+    own = made.params[0][1]
+    for place, value in made.stores:
+        if place == own.child((".", name)) and isinstance(value, Wrapped) and value.mode in ("jit", "nnx"):
+            known: dict[Root, Value] = {sym.root: Sym(Root("local", sym.root.type)) for _, sym in made.params}
+            found = Substitution({**known, own.root: base}, it.step).value(value)
+            return found if isinstance(found, Wrapped) else None
+    return None
+
+
+def _assigned_once(cls: ClassInfo, name: str) -> bool:
+    """Whether one statement in the methods of a class, and of its bases, assigns an attribute."""
+    count = 0
+    for info in cls.lineage():
+        todo: list[object] = list(info.cls.body)
+        while todo:
+            node = todo.pop()
+            targets = (
+                node.targets if isinstance(node, ir.Assign | ir.Delete) else (getattr(node, "target", None),)
+            )
+            count += sum(isinstance(target, ir.GetAttr) and target.name == name for target in targets)
+            todo.extend(children(node))
+    return count == 1
 
 
 def _of_copy(mutation: Mutation) -> bool:

@@ -139,7 +139,7 @@ class Root:
 
     ``base`` is the object this one is a shallow copy of: what was not stored here is read there.
     ``owner`` says whose parameter or variable it is. ``memo`` marks results of cached functions, ``constant``
-    keys made from a literal seed; ``passes`` are the loop passes in which a key was made. ``gone`` marks what is
+    keys whose seed never differs: it is the name of a module variable, or empty for a literal; ``passes`` are the loop passes in which a key was made. ``gone`` marks what is
     left of an object whose buffers were donated; ``made_of`` are the values that an operation was given.
     ``succeeds`` says which value this one was made to take the place of.
     """
@@ -152,7 +152,7 @@ class Root:
     size: int | None = None
     owner: object = None
     memo: bool = False
-    constant: bool = False
+    constant: str | None = None
     passes: tuple[tuple[int, int], ...] = ()
     gone: Donation | None = None
     made_of: tuple[Value, ...] = ()
@@ -304,8 +304,9 @@ class Use:
     ``by_self`` says that the method found the key on its own object. ``callback`` says that a transform
     such as ``scan`` makes the call, over and over. ``below`` is the way from what was handed over to the key. ``holder`` is the
     call that put the key into the function which spends it. ``inside`` is the name of a key in a container
-    that was handed over. ``sized`` is a draw of a fixed shape, whatever the data; ``bound`` says that
-    `functools.partial` brought the key along.
+    that was handed over. ``sized`` is a draw of a fixed shape, whatever the data (of a call: no data are given); ``bound`` says that
+    `functools.partial` brought the key along. ``renewed``: the key was found in a successor of the object that held
+    it, which kept it.
     """
 
     context: ModuleContext
@@ -329,6 +330,7 @@ class Use:
     inside: str = ""
     sized: bool = False
     bound: bool = False
+    renewed: bool = False
 
 
 def contradicts(a: Guards, b: Guards) -> bool:

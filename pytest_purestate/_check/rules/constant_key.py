@@ -52,7 +52,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pytest_purestate._check.flow.facts import ModuleFacts
+from pytest_purestate._check.flow.facts import ModuleFacts, draws
 from pytest_purestate._check.model import Finding, Rule, Severity
 from pytest_purestate._check.rules._reuse import scope_of
 
@@ -76,12 +76,17 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
     traced = {
         facts.function for facts, trace in module.traced_functions() if trace.mode not in ("vmap", "grad")
     }
+    rebound = {place for facts in module.functions for _, place in facts.rebound}
     for facts in module.functions:
         if facts.function in module.dry:
             continue
         for constant in facts.constants.values():
             if constant.where == "trace" and facts.function not in traced:
                 continue  # it may be run once
+            if constant.where == "trace" and constant.use is not None and not draws(constant.use):
+                continue  # nothing comes of it but other keys
+            if constant.name in rebound:
+                continue
             message, here = _TEXT[constant.where]
             use = constant.use
             yield Finding(

@@ -24,7 +24,25 @@ def start():
 ```
 
 A script for looking on, such as `play.py`, may well begin anew in every run; there it is reported with low
-confidence. Elsewhere take the seed as an argument, and log it:
+confidence.
+
+The same is true of what a generator of the host draws. One that is made without a seed draws something else in
+every run, whatever seed the caller chose:
+
+```python bad
+import jax.numpy as jnp
+import numpy as np
+
+class Buffer:
+    def __init__(self, rows, seed):
+        self.rows = rows
+        self.rng = np.random.default_rng()  # error: [PS110]
+
+    def sample(self, size):
+        return jnp.asarray(self.rows[self.rng.integers(len(self.rows), size=size)])
+```
+
+Take the seed as an argument, and log it:
 
 ```python good
 import argparse
@@ -60,6 +78,7 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
     seeded = any(effect.kind == "seed" for facts in module.functions for effect in facts.effects.values())
     for facts in module.functions:
         yield from _of_ignored_key(module, facts, seeded)
+        yield from _of_unseeded(module, facts)
         for seed in facts.seeds.values():
             source = seed.source.removeprefix("builtins.")
             drawn = seed.source.startswith(("random.", "numpy.random."))
@@ -104,6 +123,30 @@ def _of_ignored_key(module: ModuleFacts, facts: FunctionFacts, seeded: bool) -> 
             related=related,
             help=f"draw with `jax.random` from `{ignored.param.name}`",
             confidence=Confidence.LOW if seeded or module.is_test else Confidence.MEDIUM,
+            scope=scope_of(facts),
+        )
+
+
+def _of_unseeded(module: ModuleFacts, facts: FunctionFacts) -> Iterator[Finding]:
+    """Generators made without the seed that the function is given."""
+    told: set[int] = set()
+    for made in facts.unseeded:
+        given = module.given_keys.get(made.param)
+        if made.ref in told or not (made.known or given is not None):
+            continue
+        told.add(made.ref)
+        name, param = facts.function.name if facts.function is not None else "", made.param.name
+        short = " ".join(module.text(made.ref).split()).partition("(")[0]
+        yield Finding(
+            code=RULE.code,
+            path=module.path,
+            message=f"`{made.source}` makes a generator without a seed, although `{name}` is given `{param}`",
+            primary=module.label(made.ref, "draws something else in every run"),
+            related=(module.label(made.param.ref, "this does not reach it"),),
+            help=f"seed it: `{short}({param})`"
+            if made.number
+            else f"seed it from the key, or draw with `jax.random` from `{param}`",
+            confidence=Confidence.LOW if module.is_test else Confidence.MEDIUM,
             scope=scope_of(facts),
         )
 

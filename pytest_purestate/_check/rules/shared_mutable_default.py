@@ -24,8 +24,8 @@ class MLP(nn.Module):
 ```python bad
 import jax
 
-def record(value, history=[]):  # error: [PS211]
-    history.append(jax.device_get(value))
+def record(value, history=[]):
+    history.append(jax.device_get(value))  # error: [PS211]
     return history
 ```
 
@@ -123,6 +123,7 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
                     continue
                 told.add(default.ref)
                 related: tuple[Label, ...] = ()
+                at = default.ref
                 if where == "field":
                     message, here, help, sure = _of_field(module, default)
                 else:
@@ -135,12 +136,15 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
                         f"default to None, and make the {default.type.kind} inside",
                     )
                     related = (module.label(default.other, there),)
+                    if where == "edited":  # the default would do no harm by itself
+                        at, here = default.other, there
+                        related = (module.label(default.ref, "made once, when the function is defined"),)
                     sure = _confidence(module, facts, default)
                 yield Finding(
                     code=RULE.code,
                     path=module.path,
                     message=message,
-                    primary=module.label(default.ref, here),
+                    primary=module.label(at, here),
                     related=related,
                     help=help,
                     confidence=sure,

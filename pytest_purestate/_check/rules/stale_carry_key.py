@@ -80,7 +80,7 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
         if function is None or function in module.dry:
             continue
         for stale in facts.stale.values():
-            if stale.use.ref in told:
+            if stale.use.ref in told or (stale.how == "returned" and module.stale_inside(stale.use)):
                 continue
             name = name_of(stale.use, stale.place)
             yield Finding(
