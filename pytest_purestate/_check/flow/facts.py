@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
+from pytest_purestate._check.flow.results import children
 from pytest_purestate._check.flow.values import Donation, Guards, Origin, Root, Sym, Type, Use
 from pytest_purestate._check.model import Confidence, Edit, Label, Span
 
@@ -495,6 +496,25 @@ class ModuleFacts:
             return False
         classes = [value.info for value in interpreter.context_classes.values()]
         return cls.keeps_arrays(str(place.path[0][1]), classes)
+
+    def reads_behind(self, owner: ir.Function, name: str, ref: int, apart: ir.Function) -> bool:
+        """Whether a variable of ``owner`` is looked at behind a place, by anything but the function ``apart``.
+
+        A rule asks this only of a variable in which it found something, so the text is walked on demand.
+        """
+        todo: list[object] = [*owner.body]
+        while todo:
+            node = todo.pop()
+            if node is apart:
+                continue
+            if isinstance(node, ir.Name):
+                if node.id == name and node.ref > ref:
+                    return True
+            elif isinstance(node, ir.Assign):
+                todo += [node.value, *(part for part in node.targets if not isinstance(part, ir.Name))]
+            else:
+                todo += children(node)
+        return False
 
     def reuses(self, kind: str) -> Iterator[tuple[FunctionFacts, Reuse]]:
         """The reuses of one kind, but for local functions that only run for their shapes."""

@@ -243,7 +243,8 @@ class Interpreter:
                     return
                 kind = "nonlocal" if nonlocal_ else "global"
                 sources = types.sources(self, value)
-                effect = Effect(self.context, ref, kind, name, frame.statement, sources=sources)
+                static = types.typeof(self, value) == types.STATIC and not _is_computed(value)
+                effect = Effect(self.context, ref, kind, name, frame.statement, None, None, static, sources)
                 frame.facts.effects.setdefault(ref, effect)
                 if not nonlocal_:
                     variables.rebound(self, name, value, ref)
@@ -1082,6 +1083,12 @@ class Interpreter:
         if node.kind == "string":
             return self.fresh(Type("str") if all(static) else types.TEXT, node.ref)
         return self.fresh(UNKNOWN, node.ref)
+
+
+def _is_computed(value: Value) -> bool:
+    """Whether arithmetic made a value, of itself as like as not: it counts."""
+    origin = value.root.origin if isinstance(value, Sym) and not value.path else None
+    return origin is not None and origin.verb == "arithmetic"
 
 
 def _names(target: ir.Expr) -> Iterable[str]:
