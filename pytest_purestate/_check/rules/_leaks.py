@@ -147,9 +147,10 @@ def _is_plain(mutation: Mutation) -> bool:
 
 
 def counted(module: ModuleFacts, facts: FunctionFacts, mutation: Mutation, traced: set[object]) -> bool:
-    """Whether a field of an object that outlives the trace is counted up: once, while tracing."""
+    """Whether a field, or an item, of an object that outlives the trace is counted up: once, while tracing."""
     direct = module.traced.get(facts.function) if facts.function is not None else None
-    if not mutation.op or mutation.how != "setattr" or mutation.through is not None:
+    item = mutation.how == "setitem" and mutation.type.kind in ("dict", "list")
+    if not mutation.op or not (item or mutation.how == "setattr") or mutation.through is not None:
         return False
     return (
         bool(_outlives(module, facts, direct, mutation, traced))
