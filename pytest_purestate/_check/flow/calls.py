@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
-from pytest_purestate._check.apis import ELEMENTS, OBJECTS, Signature, is_question
+from pytest_purestate._check.apis import COMPILED, ELEMENTS, OBJECTS, Signature, is_question
 from pytest_purestate._check.flow import (
     aliases,
     builtin,
@@ -142,7 +142,7 @@ def call(it: Interpreter, node: ir.Call) -> Value:
         return it.made(result, base, *(value for value, _ in args.every()))
     it.frame.calling = func.ref
     callee = it.eval(func)
-    if isinstance(callee, Wrapped) and callee.mode == "jit":
+    if isinstance(callee, Wrapped) and callee.mode in COMPILED:
         made = frame.jitted.get(func.id, -1) if isinstance(func, ir.Name) else func.ref
         (frame.facts.kept if frame.passes else frame.facts.at_once).add(made)
     _note_callee(it, func)
@@ -634,7 +634,7 @@ def mark_traced(
     if isinstance(value, Func) and value.context is it.context:
         trace = Trace(signature.name, signature.mode, ref, it.context, it.frame.function, fixed)
         it.context.facts.traced.setdefault(value.function, trace)
-        if signature.mode == "jit":
+        if signature.mode in COMPILED:
             it.context.facts.compiled.setdefault(value.function, trace)
 
 
@@ -655,7 +655,7 @@ def _call_wrapped(it: Interpreter, callee: Wrapped, args: Args, ref: int, verb: 
         keys.spend_kept(it, own, ref, ref, callee.api.rpartition(".")[2], "apply")
     options = dict(callee.options)
     _note_unhashable(it, callee, args)
-    if callee.mode != "nnx":  # whose modules are given their new buffers
+    if not callee.mode.startswith("nnx"):  # whose modules are given their new buffers
         donation.donate(it, callee, args, ref, verb)
     traces = callee.mode not in ("memo", "handler")
     it.frame.tracing += traces
@@ -1319,7 +1319,7 @@ def _callbacks(it: Interpreter, signature: Signature, args: Args, ref: int, verb
         if not functions:
             # ``jax.jit(static_argnums=0)`` and ``@partial(jax.jit, ...)`` take the function later.
             return Partial(Ext(signature.name), (), options)
-        if signature.mode == "jit":
+        if signature.mode in COMPILED:
             _note_rebuilt(it, signature, functions[0], ref)
         if signature.mode == "shape":
             mark_dry(it, functions)
@@ -1346,7 +1346,7 @@ def _note_rebuilt(it: Interpreter, signature: Signature, function: Value, ref: i
         function.function in frame.facts.built if frame.passes else function.frame is frame
     ):
         what = "def"
-    elif isinstance(function, Wrapped) and function.mode not in ("memo", "handler", "jit"):
+    elif isinstance(function, Wrapped) and function.mode not in ("memo", "handler", *COMPILED):
         what = "wrapped"
     elif isinstance(function, Partial) and _followable(it, function.func):
         what = "partial"

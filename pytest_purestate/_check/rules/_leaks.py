@@ -16,7 +16,7 @@ __all__ = ["Leak", "counted", "leaks", "stays"]
 _OTHERS = frozenset(("linen", "equinox", "struct", "namedtuple", "haiku"))
 """Frozen ones, which PS203 and PS210 report, and haiku's, which are made anew in every trace."""
 _STORES = frozenset(("setattr", "setitem", "setdefault"))
-_APART = frozenset(("jit", "scan", "fori", "while", "cond"))
+_APART = frozenset(("jit", "nnx-jit", "scan", "fori", "while", "cond"))
 """What is traced by itself even inside another trace, and so leaves nothing but its result in that one."""
 
 
@@ -41,7 +41,7 @@ def leaks(module: ModuleFacts) -> Iterator[Leak]:
         direct = module.traced.get(facts.function) if facts.function is not None else None
         for effect in facts.effects.values():
             if (
-                trace.mode != "nnx"
+                not trace.mode.startswith("nnx")
                 and effect.kind in ("global", "nonlocal")
                 and not (effect.kind == "nonlocal" and stays(module, facts, effect, traced))
             ):
@@ -57,7 +57,7 @@ def leaks(module: ModuleFacts) -> Iterator[Leak]:
                         sure,
                     )
         for mutation in facts.mutations.values():
-            if trace.mode == "nnx" and not _is_plain(mutation):
+            if trace.mode.startswith("nnx") and not _is_plain(mutation):
                 continue  # what these edit they hand back
             kind = _outlives(module, facts, direct, mutation, traced)
             sure = _sure(module, facts, direct, mutation)

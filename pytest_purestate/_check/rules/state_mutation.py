@@ -94,7 +94,7 @@ def _confidence(module: ModuleFacts, facts: FunctionFacts, mutation: Mutation) -
         return None
     function = facts.function
     own = function is not None and root.owner is function
-    if own and function in module.traced and module.traced[function].mode in ("kernel", "nnx"):
+    if own and function in module.traced and module.traced[function].mode in ("kernel", "nnx", "nnx-jit"):
         return None  # what these write to are references, and variables that are written back
     if (
         own
