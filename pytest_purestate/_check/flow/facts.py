@@ -420,6 +420,13 @@ class FunctionFacts:
         default_factory=dict
     )  # of module variables and of parts of them, and where first
     rebound: dict[tuple[int, str], Rebound] = field(default_factory=dict)
+    borrowed: dict[tuple[object, str], int] = field(
+        default_factory=dict
+    )  # variables of the functions around (which, name) that are read, and where first
+    outdated: dict[tuple[ir.Function, bool, str], int] = field(
+        default_factory=dict
+    )  # nested functions that ran (whether under a transform), and run again in the same way behind where a
+    # variable that they capture is bound anew
     compiles: dict[int, Rebuilt] = field(default_factory=dict)  # compiled functions that each call makes anew
     at_once: set[int] = field(default_factory=set)  # where those were made that are called here
     kept: set[int] = field(default_factory=set)  # and those that go elsewhere, or run more than once

@@ -250,6 +250,8 @@ class Interpreter:
                     variables.rebound(self, name, value, ref)
         elif frame is self.module_frame:
             variables.rebound(self, name, value, ref)
+        elif name in frame.watched:
+            variables.rebound_here(self, name, value, ref)
         self.state.env[name] = value
 
     def _put_back(self, name: str) -> None:
