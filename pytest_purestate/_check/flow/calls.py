@@ -11,7 +11,7 @@ import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from pytest_purestate._check import ir
 from pytest_purestate._check.apis import COMPILED, ELEMENTS, OBJECTS, Signature, is_question
@@ -696,12 +696,22 @@ def _note_unhashable(it: Interpreter, callee: Wrapped, args: Args) -> None:
     for numbers in STATIC_NUMBERS:
         for given in picked(callee, args, numbers, "static_argnames", by_keyword=True):
             found = types.unhashable(it, given.value)
+            place: Sym | None = None
+            if found is None and _is_kept(given.value, it):
+                found, place = ("a NumPy array", -1, Confidence.HIGH), given.value
             if found is not None:
                 what, made, sure = found
                 sure = sure if given.sure else min(sure, Confidence.MEDIUM)
                 it.frame.facts.unhashable.setdefault(
-                    given.ref, Unhashable(given.ref, callee.api, given.name, what, made, sure)
+                    given.ref, Unhashable(given.ref, callee.api, given.name, what, made, sure, place)
                 )
+
+
+def _is_kept(value: Value, it: Interpreter) -> TypeGuard[Sym]:
+    """Whether a value is an attribute of an object of the project: what it holds is known in the end."""
+    return (
+        isinstance(value, Sym) and len(value.path) == 1 and types.typeof(it, Sym(value.root)).cls is not None
+    )
 
 
 def _call_mapped(
@@ -1465,6 +1475,8 @@ def _result(
     fresh_name = name if named else ""
     result = it.fresh(Type(kind, name=fresh_name), ref, f"new:{verb}" if signature.pure else verb)
     if kind == "numpy":
+        if not fresh_name and types.makes_ndarray(verb, [types.typeof(it, value) for value, _ in args.pos]):
+            result.root.type = types.NDARRAY
         aliases.made(it, result, signature, args)
     if kind == "numpy" and args.pos and isinstance(args.pos[0][0], Sym):
         result.root.base = args.pos[0][0]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
 from pytest_purestate._check.flow.results import children
-from pytest_purestate._check.flow.values import Donation, Guards, Origin, Root, Sym, Type, Use
+from pytest_purestate._check.flow.values import Donation, Func, Guards, Origin, Root, Sym, Type, Use
 from pytest_purestate._check.model import Confidence, Edit, Label, Span
 
 if TYPE_CHECKING:
@@ -168,7 +168,10 @@ class Donated:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Unhashable:
-    """A static argument without a hash: the argument, the parameter, what it is, and where it was made (or -1)."""
+    """A static argument without a hash: the argument, the parameter, what it is, and where it was made (or -1).
+
+    ``place`` is the attribute that it is read from, where it is that only if all that its class keeps there is.
+    """
 
     ref: int
     api: str
@@ -176,6 +179,7 @@ class Unhashable:
     what: str
     made: int
     confidence: Confidence
+    place: Sym | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -251,7 +255,8 @@ class Stale:
 class Rebuilt:
     """``jit`` of a function built anew in every iteration. ``what``: lambda, partial, method, def, wrapped.
 
-    ``varying`` are the names that the loop binds; those in ``fixed`` hold what no argument can be.
+    ``varying`` are the names that the loop binds; those in ``fixed`` hold what no argument can be. ``place`` is the
+    attribute that is compiled, where it is a method only if the object that holds it is one of a known class.
     """
 
     ref: int
@@ -260,6 +265,7 @@ class Rebuilt:
     function: ir.Function | None
     varying: frozenset[str]
     fixed: frozenset[str]
+    place: Sym | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -461,6 +467,9 @@ class ModuleFacts:
     dry: set[ir.Function] = field(default_factory=set)
     is_test: bool = False
     handed: dict[ir.Param, list[Handed]] = field(default_factory=dict)  # states that calls give to parameters
+    objects: dict[ir.Param, set[ClassInfo]] = field(
+        default_factory=dict
+    )  # whose objects calls give to parameters
     given_keys: dict[ir.Param, int] = field(
         default_factory=dict
     )  # parameters that a call gives a key, and where
@@ -495,14 +504,21 @@ class ModuleFacts:
         value = interpreter.class_of(cls) if interpreter is not None else None
         return value.info if value is not None else None
 
-    def keeps_array(self, place: Sym) -> bool:
-        """Whether an attribute of an object holds a JAX array, by all that its class ever stores there."""
+    def keeps_array(self, place: Sym, numpy: bool = False) -> bool:
+        """Whether an attribute of an object holds an array of JAX, or of NumPy, by all that its class stores there."""
         interpreter = self.context.interpreter
         cls = place.root.type.cls
         if interpreter is None or cls is None or len(place.path) != 1 or place.path[0][0] != ".":
             return False
         classes = [value.info for value in interpreter.context_classes.values()]
-        return cls.keeps_arrays(str(place.path[0][1]), classes)
+        name = str(place.path[0][1])
+        return cls.keeps_ndarrays(name, classes) if numpy else cls.keeps_arrays(name, classes)
+
+    def is_method(self, place: Sym) -> bool:
+        """Whether ``self.attribute.name`` is a method, by the classes of all that is kept as that attribute."""
+        cls, ((_, attribute), (_, name)) = place.root.type.cls, place.path
+        held = cls.kept_as(str(attribute), self.objects) if cls is not None else set()
+        return bool(held) and all(isinstance(info.find(str(name)), Func) for info in held)
 
     def reads_behind(self, owner: ir.Function, name: str, ref: int, apart: ir.Function) -> bool:
         """Whether a variable of ``owner`` is looked at behind a place, by anything but the function ``apart``.

@@ -1029,7 +1029,8 @@ class Interpreter:
                     return Linear(right, left.value)
             if op == "+" and isinstance(left, Tup) and isinstance(right, Tup):
                 return bounded(Tup(left.items + right.items))
-        kinds = [types.typeof(self, side).kind for side in (left, right)]
+        sides = [types.typeof(self, left), types.typeof(self, right)]
+        kinds = [side.kind for side in sides]
         if kinds[0] == "set" or (op in "-&|^" and isinstance(left, Iter) and left.kind == "keys"):
             return self.fresh(types.typeof(self, left) if kinds[0] == "set" else order.SET, ref, "set")
         if kinds[0] == "path" and op == "/":
@@ -1038,8 +1039,11 @@ class Interpreter:
             return order.joined(self, left, right, ref)
         if all(kind in ("static", "number", "str") for kind in kinds):
             return self.fresh(types.STATIC, ref, "arithmetic")
-        for side in (left, right):
-            type_ = types.typeof(self, side)
+        if op != "@" and (sides[0].name == "ndarray" or sides[1].name == "ndarray"):
+            made = types.of_elements(*sides)
+            if made is not None:
+                return self.fresh(made, ref, "arithmetic")
+        for type_ in sides:
             if source := types.entropy_of(type_):
                 return self.fresh(Type("entropy", name=source), ref, "arithmetic")
             if type_.kind == "array":
@@ -1050,8 +1054,9 @@ class Interpreter:
         value = self.eval(node.value)
         if isinstance(value, Const) and node.op == "-" and isinstance(value.value, int | float):
             return Const(-value.value)
-        if node.op in ("-", "+", "~") and types.typeof(self, value).kind == "array":
-            return self.made(self.fresh(types.typeof(self, value), node.ref, "arithmetic"), value)
+        type_ = types.typeof(self, value)
+        if node.op in ("-", "+", "~") and (type_.kind == "array" or type_.name == "ndarray"):
+            return self.made(self.fresh(type_, node.ref, "arithmetic"), value)
         return self.made(self.fresh(UNKNOWN, node.ref), value)
 
     def e_compare(self, node: ir.Compare) -> Value:
