@@ -1362,6 +1362,9 @@ def _note_rebuilt(it: Interpreter, signature: Signature, function: Value, ref: i
         what = "partial"
     elif isinstance(function, Bound) and types.typeof(it, function.receiver).kind not in ELEMENTS:
         what = "method"
+    place = function if not what and isinstance(function, Sym) and _below_own(it, function) else None
+    if place is not None:
+        what = "method"
     if what:
         env = it.state.env if frame.passes else {}  # a loop's own names matter to the loop only
         varying = {name for name, value in env.items() if frame.before.get(name) is not value}
@@ -1369,8 +1372,15 @@ def _note_rebuilt(it: Interpreter, signature: Signature, function: Value, ref: i
         while isinstance(function, Wrapped):
             function = function.func
         inner = function.function if isinstance(function, Func) else None
-        rebuilt = Rebuilt(ref, signature.name, what, inner, frozenset(varying), frozenset(fixed))
+        rebuilt = Rebuilt(ref, signature.name, what, inner, frozenset(varying), frozenset(fixed), place)
         (frame.facts.rebuilt if frame.passes else frame.facts.compiles).setdefault(ref, rebuilt)
+
+
+def _below_own(it: Interpreter, value: Sym) -> bool:
+    """Whether a value is an attribute of an attribute of the object that a method is called on."""
+    function = it.frame.function
+    own = function is not None and value.root.owner is function and value.root.name == function.receiver
+    return own and len(value.path) == 2 and all(kind == "." for kind, _ in value.path)
 
 
 def _shapes(it: Interpreter, value: Value) -> bool:
