@@ -21,6 +21,7 @@ from pytest_purestate._check.apis import (
 )
 from pytest_purestate._check.apis.declared import parse_declaration
 from pytest_purestate._check.apis.signature import (
+    COMPILED,
     ELEMENTS,
     OBJECTS,
     Signature,
@@ -30,6 +31,7 @@ from pytest_purestate._check.apis.signature import (
 )
 
 __all__ = [
+    "COMPILED",
     "ELEMENTS",
     "KEY_ANNOTATIONS",
     "OBJECTS",

@@ -74,6 +74,7 @@ builtins.int.from_bytes(x): returns number
 @entropy.*(): returns entropy
 operator.*(x): returns opaque
 typing.*(x): returns opaque
+collections.{Counter,defaultdict,OrderedDict}(x): returns dict
 collections.*(x): returns opaque
 os.*(x): returns opaque
 time.{time,time_ns,perf_counter,perf_counter_ns,monotonic,monotonic_ns,process_time}(): returns entropy; effect clock

@@ -40,6 +40,7 @@ from dataclasses import dataclass, replace
 
 __all__ = [
     "CLAUSES",
+    "COMPILED",
     "ELEMENTS",
     "KINDS",
     "OBJECTS",
@@ -92,8 +93,11 @@ with other fields."""
 
 _USES = frozenset("draw init apply".split())
 _MODES = frozenset(
-    "jit vmap grad scan fori while map cond inline shape kernel nnx memo tree call handler".split()
+    "jit vmap grad scan fori while map cond inline shape kernel nnx nnx-jit memo tree call handler".split()
 )
+COMPILED = frozenset(("jit", "nnx-jit"))
+"""The transforms that compile a function once for each shape of its arguments, and keep the code."""
+
 _EFFECTS = frozenset("print input io environ log breakpoint sleep host-rng clock seed".split())
 _ANYTHING = frozenset(("self", "keys"))
 

@@ -28,7 +28,8 @@ jax.{new_ref,array_ref,mutable_array}(x): returns ref
 jax.effects_barrier(): returns none
 
 jax.{custom_jvp,custom_vjp}.{defvjp,defjvp,defjvps}(fwd, bwd): runs fwd bwd as inline; returns none
-flax.nnx.{jit,pmap,shard_map}(f): wraps f as nnx
+flax.nnx.{jit,pmap}(f): wraps f as nnx-jit
+flax.nnx.{shard_map}(f): wraps f as nnx
 flax.nnx.vmap(f): wraps f as nnx
 flax.nnx.{grad,value_and_grad,remat,checkpoint,cond,custom_vjp}(f): wraps f as nnx
 flax.nnx.{scan}(f): wraps f as nnx

@@ -11,10 +11,10 @@ import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from pytest_purestate._check import ir
-from pytest_purestate._check.apis import ELEMENTS, OBJECTS, Signature, is_question
+from pytest_purestate._check.apis import COMPILED, ELEMENTS, OBJECTS, Signature, is_question
 from pytest_purestate._check.flow import (
     aliases,
     builtin,
@@ -145,7 +145,7 @@ def call(it: Interpreter, node: ir.Call) -> Value:
         return it.made(result, base, *(value for value, _ in args.every()))
     it.frame.calling = func.ref
     callee = it.eval(func)
-    if isinstance(callee, Wrapped) and callee.mode == "jit":
+    if isinstance(callee, Wrapped) and callee.mode in COMPILED:
         made = frame.jitted.get(func.id, -1) if isinstance(func, ir.Name) else func.ref
         (frame.facts.kept if frame.passes else frame.facts.at_once).add(made)
     _note_callee(it, func)
@@ -671,7 +671,7 @@ def mark_traced(
     if isinstance(value, Func) and value.context is it.context:
         trace = Trace(signature.name, signature.mode, ref, it.context, it.frame.function, fixed)
         it.context.facts.traced.setdefault(value.function, trace)
-        if signature.mode == "jit":
+        if signature.mode in COMPILED:
             it.context.facts.compiled.setdefault(value.function, trace)
 
 
@@ -692,7 +692,7 @@ def _call_wrapped(it: Interpreter, callee: Wrapped, args: Args, ref: int, verb: 
         keys.spend_kept(it, own, ref, ref, callee.api.rpartition(".")[2], "apply")
     options = dict(callee.options)
     _note_unhashable(it, callee, args)
-    if callee.mode != "nnx":  # whose modules are given their new buffers
+    if not callee.mode.startswith("nnx"):  # whose modules are given their new buffers
         donation.donate(it, callee, args, ref, verb)
     traces = callee.mode not in ("memo", "handler")
     it.frame.tracing += traces
@@ -734,12 +734,22 @@ def _note_unhashable(it: Interpreter, callee: Wrapped, args: Args) -> None:
     for numbers in STATIC_NUMBERS:
         for given in picked(callee, args, numbers, "static_argnames", by_keyword=True):
             found = types.unhashable(it, given.value)
+            place: Sym | None = None
+            if found is None and _is_kept(given.value, it):
+                found, place = ("a NumPy array", -1, Confidence.HIGH), given.value
             if found is not None:
                 what, made, sure = found
                 sure = sure if given.sure else min(sure, Confidence.MEDIUM)
                 it.frame.facts.unhashable.setdefault(
-                    given.ref, Unhashable(given.ref, callee.api, given.name, what, made, sure)
+                    given.ref, Unhashable(given.ref, callee.api, given.name, what, made, sure, place)
                 )
+
+
+def _is_kept(value: Value, it: Interpreter) -> TypeGuard[Sym]:
+    """Whether a value is an attribute of an object of the project: what it holds is known in the end."""
+    return (
+        isinstance(value, Sym) and len(value.path) == 1 and types.typeof(it, Sym(value.root)).cls is not None
+    )
 
 
 def _call_mapped(
@@ -1370,7 +1380,7 @@ def _callbacks(it: Interpreter, signature: Signature, args: Args, ref: int, verb
         if not functions:
             # ``jax.jit(static_argnums=0)`` and ``@partial(jax.jit, ...)`` take the function later.
             return Partial(Ext(signature.name), (), options)
-        if signature.mode == "jit":
+        if signature.mode in COMPILED:
             _note_rebuilt(it, signature, functions[0], ref)
         if signature.mode == "shape":
             mark_dry(it, functions)
@@ -1397,11 +1407,14 @@ def _note_rebuilt(it: Interpreter, signature: Signature, function: Value, ref: i
         function.function in frame.facts.built if frame.passes else function.frame is frame
     ):
         what = "def"
-    elif isinstance(function, Wrapped) and function.mode not in ("memo", "handler", "jit"):
+    elif isinstance(function, Wrapped) and function.mode not in ("memo", "handler", *COMPILED):
         what = "wrapped"
     elif isinstance(function, Partial) and _followable(it, function.func):
         what = "partial"
     elif isinstance(function, Bound) and types.typeof(it, function.receiver).kind not in ELEMENTS:
+        what = "method"
+    place = function if not what and isinstance(function, Sym) and _below_own(it, function) else None
+    if place is not None:
         what = "method"
     if what:
         env = it.state.env if frame.passes else {}  # a loop's own names matter to the loop only
@@ -1417,6 +1430,7 @@ def _note_rebuilt(it: Interpreter, signature: Signature, function: Value, ref: i
             frozenset(varying),
             frozenset(fixed),
             gives,
+            place,
         )
         (frame.facts.rebuilt if frame.passes else frame.facts.compiles).setdefault(ref, rebuilt)
 
@@ -1446,6 +1460,13 @@ def _target(it: Interpreter, function: Value) -> tuple[Func | None, tuple[tuple[
         names = it.state.env.items()
         gives += [(param, name) for param, value in given for name, held in names if held == value]
     return function, tuple(gives)
+
+
+def _below_own(it: Interpreter, value: Sym) -> bool:
+    """Whether a value is an attribute of an attribute of the object that a method is called on."""
+    function = it.frame.function
+    own = function is not None and value.root.owner is function and value.root.name == function.receiver
+    return own and len(value.path) == 2 and all(kind == "." for kind, _ in value.path)
 
 
 def _shapes(it: Interpreter, value: Value) -> bool:
@@ -1559,6 +1580,8 @@ def _result(
     fresh_name = name if named else ""
     result = it.fresh(Type(kind, name=fresh_name), ref, f"new:{verb}" if signature.pure else verb)
     if kind == "numpy":
+        if not fresh_name and types.makes_ndarray(verb, [types.typeof(it, value) for value, _ in args.pos]):
+            result.root.type = types.NDARRAY
         aliases.made(it, result, signature, args)
     if kind == "numpy" and args.pos and isinstance(args.pos[0][0], Sym):
         result.root.base = args.pos[0][0]

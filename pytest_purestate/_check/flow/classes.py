@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
 from pytest_purestate._check.apis.classes import base_family, decorator_family
-from pytest_purestate._check.flow.values import ClassValue, Const, Ext, Type, Value
+from pytest_purestate._check.flow.values import ClassValue, Const, Ext, Func, Type, Value
 
 if TYPE_CHECKING:
     from pytest_purestate._check.flow.project import ModuleContext
@@ -40,6 +40,9 @@ class ClassInfo:
     attributes: dict[str, Type] = field(default_factory=dict)  # objects that the constructor keeps
     stored: dict[str, list[Type]] = field(default_factory=dict)  # whatever is stored under a name, anywhere
     wide: set[str] = field(default_factory=set)  # attributes that hold buffers of 64-bit numbers
+    given: dict[str, tuple[str, ...]] = field(
+        default_factory=dict
+    )  # parameters of the constructor that it keeps
     _family: tuple[str, bool] | None = None
 
     @property
@@ -80,14 +83,39 @@ class ClassInfo:
 
     def keeps_arrays(self, name: str, classes: Iterable[ClassInfo]) -> bool:
         """Whether all that is stored under a name is a JAX array; ``classes`` may have this one as a base."""
-        related = [*self.lineage(), *(info for info in classes if self in info.lineage())]
-        stored = [type_ for info in related for type_ in info.stored.get(name, ())]
+        stored = self._stored(name, classes)
         return bool(stored) and all(type_.kind == "array" and type_.certain for type_ in stored)
 
     def keeps_buffer(self, name: str) -> bool:
         """Whether all that is stored under a name is a numpy array."""
         stored = self.stored.get(name, ())
         return bool(stored) and all(type_.kind == "numpy" for type_ in stored)
+
+    def keeps_ndarrays(self, name: str, classes: Iterable[ClassInfo]) -> bool:
+        """Whether all that is stored under a name is an array of NumPy, and none of its scalars."""
+        stored = self._stored(name, classes)
+        return bool(stored) and all(type_.name == "ndarray" for type_ in stored)
+
+    def kept_as(self, name: str, objects: Mapping[ir.Param, set[ClassInfo]]) -> set[ClassInfo]:
+        """The classes of what is stored under a name, by itself or by what calls give to the constructor.
+
+        None where anything else is stored there, too.
+        """
+        out: set[ClassInfo] = set()
+        for info in self.lineage():
+            types_ = info.stored.get(name, ())
+            out.update(type_.cls for type_ in types_ if type_.cls is not None)
+            init, params = info.namespace.get("__init__"), info.given.get(name, ())
+            known = init.function.params if isinstance(init, Func) else ()
+            made = [objects.get(param, set()) for param in known if param.name in params]
+            out.update(*made)
+            if sum(type_.cls is None for type_ in types_) > sum(map(bool, made)):
+                return set()
+        return out
+
+    def _stored(self, name: str, classes: Iterable[ClassInfo]) -> list[Type]:
+        related = [*self.lineage(), *(info for info in classes if self in info.lineage())]
+        return [type_ for info in related for type_ in info.stored.get(name, ())]
 
     @property
     def hashable(self) -> bool:

@@ -13,6 +13,7 @@ from pytest_purestate._check.flow.values import NOTHING, Choice, Const, Range, S
 from pytest_purestate._check.model import Confidence
 
 if TYPE_CHECKING:
+    from pytest_purestate._check.flow.classes import ClassInfo
     from pytest_purestate._check.flow.interpret import Interpreter
 
 __all__ = [
@@ -177,6 +178,8 @@ def hand(it: Interpreter, param: ir.Param, value: Value, ref: int) -> None:
     root = value.root
     type_ = types.typeof(it, value)
     kind = ""
+    if type_.kind == "instance" and type_.cls is not None:
+        it.context.facts.objects.setdefault(param, set()).add(type_.cls)
     if root.kind == "param":
         kind = "param"
     elif _is_state(type_) or (type_.kind == "state" and root.base is None):
@@ -273,6 +276,17 @@ def _note_stored(it: Interpreter, base: Sym, name: str, value: Value) -> None:
     if cls is not None and value != NOTHING and not own:
         cls.stored.setdefault(name, []).append(types.typeof(it, value))
         aliases.stored(it, cls, name, value)
+        _note_given(it, cls, name, value)
+
+
+def _note_given(it: Interpreter, cls: ClassInfo, name: str, value: Value) -> None:
+    """Note that a constructor keeps what it is given."""
+    function = it.frame.function
+    if function is None or function.name != "__init__" or not isinstance(value, Sym) or value.path:
+        return
+    known = cls.given.get(name, ())
+    if value.root.owner is function and value.root.name not in known:
+        cls.given[name] = (*known, value.root.name)
 
 
 def store_item(

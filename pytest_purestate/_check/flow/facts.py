@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
-from pytest_purestate._check.flow.values import Donation, Guards, Origin, Root, Sym, Type, Use
+from pytest_purestate._check.flow.results import children
+from pytest_purestate._check.flow.values import Donation, Func, Guards, Origin, Root, Sym, Type, Use
 from pytest_purestate._check.model import Confidence, Edit, Label, Span
 
 if TYPE_CHECKING:
@@ -178,7 +179,10 @@ class Donated:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Unhashable:
-    """A static argument without a hash: the argument, the parameter, what it is, and where it was made (or -1)."""
+    """A static argument without a hash: the argument, the parameter, what it is, and where it was made (or -1).
+
+    ``place`` is the attribute that it is read from, where it is that only if all that its class keeps there is.
+    """
 
     ref: int
     api: str
@@ -186,6 +190,7 @@ class Unhashable:
     what: str
     made: int
     confidence: Confidence
+    place: Sym | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -282,6 +287,8 @@ class Rebuilt:
 
     ``varying`` are the names that the loop binds; those in ``fixed`` hold what no argument can be. ``gives`` are
     parameters of the function in the module ``home`` with the names here that they are bound to beforehand.
+    ``place`` is the
+    attribute that is compiled, where it is a method only if the object that holds it is one of a known class.
     """
 
     ref: int
@@ -292,6 +299,7 @@ class Rebuilt:
     varying: frozenset[str]
     fixed: frozenset[str]
     gives: tuple[tuple[str, str], ...]
+    place: Sym | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -453,6 +461,13 @@ class FunctionFacts:
         default_factory=dict
     )  # of module variables and of parts of them, and where first
     rebound: dict[tuple[int, str], Rebound] = field(default_factory=dict)
+    borrowed: dict[tuple[object, str], int] = field(
+        default_factory=dict
+    )  # variables of the functions around (which, name) that are read, and where first
+    outdated: dict[tuple[ir.Function, bool, str], int] = field(
+        default_factory=dict
+    )  # nested functions that ran (whether under a transform), and run again in the same way behind where a
+    # variable that they capture is bound anew
     compiles: dict[int, Rebuilt] = field(default_factory=dict)  # compiled functions that each call makes anew
     at_once: set[int] = field(default_factory=set)  # where those were made that are called here
     kept: set[int] = field(default_factory=set)  # and those that go elsewhere, or run more than once
@@ -502,6 +517,9 @@ class ModuleFacts:
         default_factory=dict
     )  # what calls give to parameters, and where
     told: dict[ir.Param, int] = field(default_factory=dict)  # those whose type only such a call tells
+    objects: dict[ir.Param, set[ClassInfo]] = field(
+        default_factory=dict
+    )  # whose objects calls give to parameters
     given_keys: dict[ir.Param, int] = field(
         default_factory=dict
     )  # parameters that a call gives a key, and where
@@ -536,14 +554,40 @@ class ModuleFacts:
         value = interpreter.class_of(cls) if interpreter is not None else None
         return value.info if value is not None else None
 
-    def keeps_array(self, place: Sym) -> bool:
-        """Whether an attribute of an object holds a JAX array, by all that its class ever stores there."""
+    def keeps_array(self, place: Sym, numpy: bool = False) -> bool:
+        """Whether an attribute of an object holds an array of JAX, or of NumPy, by all that its class stores there."""
         interpreter = self.context.interpreter
         cls = place.root.type.cls
         if interpreter is None or cls is None or len(place.path) != 1 or place.path[0][0] != ".":
             return False
         classes = [value.info for value in interpreter.context_classes.values()]
-        return cls.keeps_arrays(str(place.path[0][1]), classes)
+        name = str(place.path[0][1])
+        return cls.keeps_ndarrays(name, classes) if numpy else cls.keeps_arrays(name, classes)
+
+    def is_method(self, place: Sym) -> bool:
+        """Whether ``self.attribute.name`` is a method, by the classes of all that is kept as that attribute."""
+        cls, ((_, attribute), (_, name)) = place.root.type.cls, place.path
+        held = cls.kept_as(str(attribute), self.objects) if cls is not None else set()
+        return bool(held) and all(isinstance(info.find(str(name)), Func) for info in held)
+
+    def reads_behind(self, owner: ir.Function, name: str, ref: int, apart: ir.Function) -> bool:
+        """Whether a variable of ``owner`` is looked at behind a place, by anything but the function ``apart``.
+
+        A rule asks this only of a variable in which it found something, so the text is walked on demand.
+        """
+        todo: list[object] = [*owner.body]
+        while todo:
+            node = todo.pop()
+            if node is apart:
+                continue
+            if isinstance(node, ir.Name):
+                if node.id == name and node.ref > ref:
+                    return True
+            elif isinstance(node, ir.Assign):
+                todo += [node.value, *(part for part in node.targets if not isinstance(part, ir.Name))]
+            else:
+                todo += children(node)
+        return False
 
     def lent_buffers(self) -> Iterator[tuple[FunctionFacts, Aliased]]:
         """Writes into a buffer on an object that one of its methods gave away as an array."""

@@ -13,7 +13,7 @@ from pytest_purestate._check.model import Confidence
 if TYPE_CHECKING:
     from pytest_purestate._check.flow.project import ModuleContext
 
-__all__ = ["Frame", "Loop", "Product"]
+__all__ = ["Frame", "Late", "Loop", "Product"]
 
 
 class Loop:
@@ -33,6 +33,15 @@ class Product(NamedTuple):
     ref: int
     name: str
     passes: tuple[tuple[int, int], ...]
+
+
+class Late(NamedTuple):
+    """A variable that a nested function captures is bound anew, after calls of these functions."""
+
+    ref: int
+    name: str
+    path: Guards
+    ran: frozenset[tuple[ir.Function, bool]]
 
 
 class Frame:
@@ -96,6 +105,13 @@ class Frame:
         self.pure: tuple[int, str, str, Type, Confidence] | None = None
         self.yields: list[Value] = []  # where a buffer was lent before
         self.lent: list[tuple[str, Origin]] = []  # attributes whose buffers JAX was handed
+        self.nested: dict[
+            tuple[ir.Function, bool], list[Guards]
+        ] = {}  # nested functions that ran (whether under a transform), and under which guards
+        self.watched: dict[
+            str, set[tuple[ir.Function, bool]]
+        ] = {}  # names of this function that those capture
+        self.late: list[Late] = []
         self.params: tuple[tuple[ir.Param, Sym], ...] = ()
         self.shared: dict[Root, tuple[ir.Param, Type]] = {}  # parameters with a mutable default
         self.caught: frozenset[str] = frozenset()  # exceptions that the code around awaits

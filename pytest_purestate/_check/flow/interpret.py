@@ -254,7 +254,7 @@ class Interpreter:
                     return
                 kind = "nonlocal" if nonlocal_ else "global"
                 sources = types.sources(self, value)
-                static = types.tells_shape(self, value)
+                static = types.tells_shape(self, value) and not _is_computed(value)
                 effect = Effect(
                     self.context, ref, kind, name, frame.statement, static=static, sources=sources
                 )
@@ -263,6 +263,8 @@ class Interpreter:
                     variables.rebound(self, name, value, ref)
         elif frame is self.module_frame:
             variables.rebound(self, name, value, ref)
+        elif name in frame.watched:
+            variables.rebound_here(self, name, value, ref)
         self.state.env[name] = value
 
     def _put_back(self, name: str) -> None:
@@ -1042,7 +1044,8 @@ class Interpreter:
                     return Linear(right, left.value)
             if op == "+" and isinstance(left, Tup) and isinstance(right, Tup):
                 return bounded(Tup(left.items + right.items))
-        kinds = [types.typeof(self, side).kind for side in (left, right)]
+        sides = [types.typeof(self, left), types.typeof(self, right)]
+        kinds = [side.kind for side in sides]
         if kinds[0] == "set" or (op in "-&|^" and isinstance(left, Iter) and left.kind == "keys"):
             return self.fresh(types.typeof(self, left) if kinds[0] == "set" else order.SET, ref, "set")
         if kinds[0] == "path" and op == "/":
@@ -1051,8 +1054,11 @@ class Interpreter:
             return order.joined(self, left, right, ref)
         if all(kind in ("static", "number", "str") for kind in kinds):
             return self.fresh(types.STATIC, ref, "arithmetic")
-        for side in (left, right):
-            type_ = types.typeof(self, side)
+        if op != "@" and (sides[0].name == "ndarray" or sides[1].name == "ndarray"):
+            made = types.of_elements(*sides)
+            if made is not None:
+                return self.fresh(made, ref, "arithmetic")
+        for type_ in sides:
             if source := types.entropy_of(type_):
                 return self.fresh(Type("entropy", name=source), ref, "arithmetic")
             if type_.kind == "array":
@@ -1063,8 +1069,9 @@ class Interpreter:
         value = self.eval(node.value)
         if isinstance(value, Const) and node.op == "-" and isinstance(value.value, int | float):
             return Const(-value.value)
-        if node.op in ("-", "+", "~") and types.typeof(self, value).kind == "array":
-            return self.made(self.fresh(types.typeof(self, value), node.ref, "arithmetic"), value)
+        type_ = types.typeof(self, value)
+        if node.op in ("-", "+", "~") and (type_.kind == "array" or type_.name == "ndarray"):
+            return self.made(self.fresh(type_, node.ref, "arithmetic"), value)
         return self.made(self.fresh(UNKNOWN, node.ref), value)
 
     def e_compare(self, node: ir.Compare) -> Value:
@@ -1100,6 +1107,12 @@ class Interpreter:
         if node.kind == "string":
             return self.fresh(Type("str") if all(static) else types.TEXT, node.ref)
         return self.fresh(UNKNOWN, node.ref)
+
+
+def _is_computed(value: Value) -> bool:
+    """Whether arithmetic made a value, of itself as like as not: it counts."""
+    origin = value.root.origin if isinstance(value, Sym) and not value.path else None
+    return origin is not None and origin.verb == "arithmetic"
 
 
 def _names(target: ir.Expr) -> Iterable[str]:

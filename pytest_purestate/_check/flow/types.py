@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BUILTINS",
+    "NDARRAY",
     "STATIC",
     "TEXT",
     "annotation_type",
@@ -47,6 +49,8 @@ __all__ = [
     "entropy_of",
     "field_step",
     "is_static",
+    "makes_ndarray",
+    "of_elements",
     "part_type",
     "sources",
     "static_value",
@@ -58,6 +62,12 @@ __all__ = [
 BUILTINS = frozenset(dir(builtins))
 STATIC = Type("static")
 """Shapes, dtypes, treedefs: Python values at trace time."""
+
+NDARRAY = Type("numpy", name="ndarray")
+"""An array of NumPy, and surely none of its scalars, which have a hash."""
+
+_SOME_ARRAY = Type(name="ndarray")
+"""What such an array and something unknown make together: an array, of NumPy or of JAX."""
 
 TEXT = Type("str", name="formatted")
 """A text in which something stands that may be a tracer."""
@@ -100,7 +110,22 @@ def typeof(it: Interpreter, value: Value | None) -> Type:
 
 def entropy_of(type_: Type) -> str:
     """The function whose answer differs from run to run that a value comes from, or an empty string."""
-    return type_.name if type_.kind in ("entropy", "numpy") else ""
+    return type_.name if type_.kind in ("entropy", "numpy") and type_ != NDARRAY else ""
+
+
+def makes_ndarray(verb: str, given: Sequence[Type]) -> bool:
+    """Whether a function of NumPy makes an array: always, or of the elements of one that it is given."""
+    return verb in _BUFFERS or (verb in _ELEMENTWISE and any(type_.name == "ndarray" for type_ in given))
+
+
+def of_elements(left: Type, right: Type) -> Type | None:
+    """What arithmetic makes of an array of NumPy; None where there is none."""
+    if NDARRAY not in (left, right) and _SOME_ARRAY not in (left, right):
+        return None
+    kinds = {left.kind, right.kind}
+    if "" in kinds:
+        return _SOME_ARRAY
+    return NDARRAY if kinds <= {"numpy", "number", "static"} else None
 
 
 def is_static(
@@ -147,7 +172,20 @@ _NEVER_TRACED = OBJECTS.union(("static", "str", "logger", "none", "entropy", "nu
 _MANY = 500
 _DISPLAYS = ("list", "dict", "set")
 _HASHABLE = ("generator", "frozen", "frozen number")  # what is like a list or a set for all else
-_BUFFERS = ("array", "zeros", "ones", "arange", "full")
+_BUFFERS = ("array", "zeros", "ones", "arange", "full", "linspace", "eye")
+_ELEMENTWISE = (
+    "sqrt",
+    "log",
+    "exp",
+    "abs",
+    "add",
+    "subtract",
+    "multiply",
+    "divide",
+    "negative",
+    "maximum",
+    "minimum",
+)
 
 
 def unhashable(it: Interpreter, value: Value) -> tuple[str, int, Confidence] | None:
@@ -168,12 +206,11 @@ def unhashable(it: Interpreter, value: Value) -> tuple[str, int, Confidence] | N
     own = origin is not None
     made = origin.ref if origin is not None and origin.context is it.context else -1
     sure = Confidence.HIGH if own else Confidence.MEDIUM
-    verb = origin.verb if origin is not None else ""
     if type_.kind in _DISPLAYS and type_.certain and type_.name not in _HASHABLE:
         return f"a {type_.kind}", made, sure
     if type_.kind == "array" and type_.certain and own:
         return "an array", made, sure
-    if type_.kind == "numpy" and verb in _BUFFERS:
+    if type_.name == "ndarray":
         return "a NumPy array", made, sure
     if type_.kind == "instance" and type_.cls is not None and not type_.cls.hashable:
         return f"an instance of `{type_.cls.name}`, which has no hash", made, sure

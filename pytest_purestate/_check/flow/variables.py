@@ -13,6 +13,7 @@ from pytest_purestate._check import ir
 from pytest_purestate._check.apis import OBJECTS
 from pytest_purestate._check.flow import types
 from pytest_purestate._check.flow.facts import Applied, Rebound
+from pytest_purestate._check.flow.frame import Late
 from pytest_purestate._check.flow.values import (
     NOTHING,
     Bound,
@@ -26,6 +27,7 @@ from pytest_purestate._check.flow.values import (
     Sym,
     Value,
     Wrapped,
+    contradicts,
     spelled,
 )
 from pytest_purestate._check.model import Confidence
@@ -35,9 +37,10 @@ if TYPE_CHECKING:
     from pytest_purestate._check.flow.project import ModuleContext
     from pytest_purestate._check.flow.summary import Summary
 
-__all__ = ["applied", "called", "edited", "read", "read_part", "rebound", "replayed"]
+__all__ = ["applied", "called", "edited", "read", "read_part", "rebound", "rebound_here", "replayed"]
 
 _MANY = 400  # calls whose order is remembered
+_FEW = 8  # calls of one nested function of which it is remembered under which guards they stood
 _KEPT = OBJECTS.union(("key", "keys", "logger", "entropy"))
 """Keys have rules of their own; what a library's object holds is not part of the variable."""
 _CODE = (Func, ClassValue, Wrapped, Partial, Bound, Ext)
@@ -45,8 +48,12 @@ _CODE = (Func, ClassValue, Wrapped, Partial, Bound, Ext)
 
 def read(it: Interpreter, value: Value, ref: int) -> None:
     """A name was looked up."""
-    if isinstance(value, Sym) and not value.path and value.root.owner is it.context:
-        it.frame.facts.reads.setdefault(value.root.name, ref)
+    if isinstance(value, Sym) and not value.path and value.root.kind == "free":
+        facts, owner = it.frame.facts, value.root.owner
+        if owner is it.context:
+            facts.reads.setdefault(value.root.name, ref)
+        else:
+            facts.borrowed.setdefault((owner, value.root.name), ref)
 
 
 def read_part(it: Interpreter, base: Value, step: Step, ref: int) -> None:
@@ -75,9 +82,45 @@ def _spelled(step: Step) -> str:
 
 def called(it: Interpreter, function: ir.Function) -> None:
     """A function of this module runs."""
-    ran = it.frame.facts.ran
+    frame = it.frame
+    ran = frame.facts.ran
     if len(ran) < _MANY:
         ran.append(function)
+    if function.parent is not None and function.parent is frame.function:
+        _nested(it, function)
+
+
+def _nested(it: Interpreter, function: ir.Function) -> None:
+    """A function runs that is defined in this one: note what it captures that was bound anew since it last ran."""
+    frame, path = it.frame, it.state.path
+    run = function, bool(frame.tracing)
+    earlier = frame.nested.setdefault(run, [])
+    summary = it.summaries.get(function)
+    if not earlier and summary is not None:
+        for name, place in summary.free.items():
+            if place.root.owner is frame.function:
+                frame.watched.setdefault(name, set()).add(run)
+    for late in frame.late:
+        if run in late.ran and not contradicts(late.path, path):
+            frame.facts.outdated.setdefault((*run, late.name), late.ref)
+    if len(earlier) < _FEW:
+        earlier.append(path)
+
+
+def rebound_here(it: Interpreter, name: str, value: Value, ref: int) -> None:
+    """A variable is bound that functions capture which are defined in this one and ran before."""
+    frame, path, old = it.frame, it.state.path, it.state.env.get(name)
+    if old is None or old == value or isinstance(value, _CODE) or isinstance(old, _CODE):
+        return
+    if _KEPT & {types.typeof(it, value).kind, types.typeof(it, old).kind} or old == NOTHING:
+        return
+    ran = frozenset(
+        run
+        for run in frame.watched[name]
+        if any(not contradicts(earlier, path) for earlier in frame.nested[run])
+    )
+    if ran and len(frame.late) < _MANY:
+        frame.late.append(Late(ref, name, path, ran))
 
 
 def rebound(it: Interpreter, name: str, value: Value, ref: int) -> None:

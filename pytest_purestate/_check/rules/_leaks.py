@@ -11,11 +11,13 @@ from pytest_purestate._check.flow.facts import Effect, FunctionFacts, ModuleFact
 from pytest_purestate._check.flow.values import Root, spelled
 from pytest_purestate._check.model import Confidence
 
-__all__ = ["Leak", "counted", "is_fixed", "leaks", "owner_is_traced"]
+__all__ = ["Leak", "counted", "is_fixed", "leaks", "stays"]
 
 _OTHERS = frozenset(("linen", "equinox", "struct", "namedtuple", "haiku"))
 """Frozen ones, which PS203 and PS210 report, and haiku's, which are made anew in every trace."""
 _STORES = frozenset(("setattr", "setitem", "setdefault"))
+_APART = frozenset(("jit", "nnx-jit", "scan", "fori", "while", "cond"))
+"""What is traced by itself even inside another trace, and so leaves nothing but its result in that one."""
 
 
 class Leak(NamedTuple):
@@ -39,9 +41,9 @@ def leaks(module: ModuleFacts) -> Iterator[Leak]:
         direct = module.traced.get(facts.function) if facts.function is not None else None
         for effect in facts.effects.values():
             if (
-                trace.mode != "nnx"
+                not trace.mode.startswith("nnx")
                 and effect.kind in ("global", "nonlocal")
-                and not (effect.kind == "nonlocal" and owner_is_traced(facts, effect, traced))
+                and not (effect.kind == "nonlocal" and stays(module, facts, effect, traced))
             ):
                 sure = _sure(module, facts, direct, effect)
                 if sure is not None:
@@ -55,9 +57,9 @@ def leaks(module: ModuleFacts) -> Iterator[Leak]:
                         sure,
                     )
         for mutation in facts.mutations.values():
-            if trace.mode == "nnx" and not _is_plain(mutation):
+            if trace.mode.startswith("nnx") and not _is_plain(mutation):
                 continue  # what these edit they hand back
-            kind = _outlives(facts, direct, mutation, traced)
+            kind = _outlives(module, facts, direct, mutation, traced)
             sure = _sure(module, facts, direct, mutation)
             if not kind or mutation.static or sure is None:
                 continue
@@ -121,7 +123,9 @@ def _is_own(root: Root) -> bool:
     )
 
 
-def _outlives(facts: FunctionFacts, direct: Trace | None, mutation: Mutation, traced: set[object]) -> str:
+def _outlives(
+    module: ModuleFacts, facts: FunctionFacts, direct: Trace | None, mutation: Mutation, traced: set[object]
+) -> str:
     """Whose an edited object is when it outlives the trace: captured, or self; else an empty string."""
     root = mutation.place.root
     kind = mutation.type.kind
@@ -134,7 +138,7 @@ def _outlives(facts: FunctionFacts, direct: Trace | None, mutation: Mutation, tr
     if mutation.how == "setattr" and family_of(mutation.type) in _OTHERS:
         return ""
     if root.kind == "free":
-        return "" if root.owner in traced else "captured"
+        return "" if stays(module, facts, mutation, traced) else "captured"
     if root.kind == "param" and direct is not None and root.owner is facts.function:
         if root.name in direct.fixed:
             return "self" if _is_own(root) else "captured"
@@ -155,18 +159,58 @@ def _is_plain(mutation: Mutation) -> bool:
 
 
 def counted(module: ModuleFacts, facts: FunctionFacts, mutation: Mutation, traced: set[object]) -> bool:
-    """Whether a field of an object that outlives the trace is counted up: once, while tracing."""
+    """Whether a field, or an item, of an object that outlives the trace is counted up: once, while tracing."""
     direct = module.traced.get(facts.function) if facts.function is not None else None
-    if not mutation.op or mutation.how != "setattr" or mutation.through is not None:
+    item = mutation.how == "setitem" and mutation.type.kind in ("dict", "list")
+    if not mutation.op or not (item or mutation.how == "setattr") or mutation.through is not None:
         return False
-    return bool(_outlives(facts, direct, mutation, traced)) and _sure(module, facts, direct, mutation) is None
+    return (
+        bool(_outlives(module, facts, direct, mutation, traced))
+        and _sure(module, facts, direct, mutation) is None
+    )
 
 
-def owner_is_traced(facts: FunctionFacts, effect: Effect, traced: set[object]) -> bool:
-    """Whether the variable belongs to a function that is traced as well: then nothing leaves the trace."""
+def stays(module: ModuleFacts, facts: FunctionFacts, stored: Mutation | Effect, traced: set[object]) -> bool:
+    """Whether what is stored stays inside one trace: the variable belongs to a function that is traced as well.
+
+    The body of a loop is a trace of its own inside that one. What it computes and stores outside is dead behind it,
+    which matters to those who look at it there.
+    """
+    owner, name = _owner(facts, stored)
+    if owner not in traced or not isinstance(owner, ir.Function):
+        return False
+    body = _own_trace(module, facts.function, owner)
+    if body is None:
+        return True
+    inside = any(
+        root.kind == "local" or (isinstance(root.owner, ir.Function) and _within(root.owner, body))
+        for root in stored.sources
+    )
+    return not (inside and module.reads_behind(owner, name, module.traced[body].ref, body))
+
+
+def _owner(facts: FunctionFacts, stored: Mutation | Effect) -> tuple[object, str]:
+    """The function (or module) whose variable is bound anew, or holds what is edited, and the variable's name."""
+    if isinstance(stored, Mutation):
+        return stored.place.root.owner, stored.place.root.name
     function = facts.function.parent if facts.function is not None else None
-    while function is not None:
-        if effect.what in function.bound:
-            return function in traced
+    while function is not None and stored.what not in function.bound:
         function = function.parent
-    return False
+    return function, stored.what
+
+
+def _own_trace(module: ModuleFacts, function: ir.Function | None, owner: ir.Function) -> ir.Function | None:
+    """The outermost function around ``function`` inside ``owner`` that is traced by itself."""
+    found = None
+    while function is not None and function is not owner:
+        trace = module.traced.get(function)
+        if trace is not None and trace.mode in _APART:
+            found = function
+        function = function.parent
+    return found if function is owner else None
+
+
+def _within(function: ir.Function | None, outer: ir.Function) -> bool:
+    while function is not None and function is not outer:
+        function = function.parent
+    return function is outer

@@ -78,6 +78,8 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
         if facts.function in traced:
             continue
         for rebuilt in facts.rebuilt.values():
+            if rebuilt.place is not None and not module.is_method(rebuilt.place):
+                continue
             what = _WHAT[rebuilt.what]
             sure = Confidence.LOW if module.is_test or _has_to(by_function, rebuilt) else Confidence.HIGH
             yield Finding(
@@ -118,6 +120,8 @@ def _each_call(
             continue
         facts = by_function[function]
         for rebuilt in facts.compiles.values():
+            if rebuilt.place is not None and not module.is_method(rebuilt.place):
+                continue
             if rebuilt.ref in facts.at_once - facts.kept and not _has_to(by_function, rebuilt, function):
                 yield Finding(
                     code=RULE.code,

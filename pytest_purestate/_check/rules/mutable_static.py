@@ -90,6 +90,8 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
     """One finding for each static argument without a hash, and for each late re-binding of an attribute."""
     for facts in module.functions:
         for static in facts.unhashable.values():
+            if static.place is not None and not module.keeps_array(static.place, numpy=True):
+                continue
             param = f" for `{static.param}`" if static.param else ""
             made = static.made if static.made != static.ref else -1
             yield Finding(

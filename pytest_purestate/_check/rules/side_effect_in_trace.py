@@ -44,10 +44,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from pytest_purestate._check import ir
 from pytest_purestate._check.flow.facts import Effect, FunctionFacts, ModuleFacts, Mutation, Trace
 from pytest_purestate._check.model import Confidence, Finding, Label, Rule, Severity
-from pytest_purestate._check.rules._leaks import counted, is_fixed, leaks, owner_is_traced
+from pytest_purestate._check.rules._leaks import counted, is_fixed, leaks, stays
 from pytest_purestate._check.rules._reuse import scope_of, trace_label
 
 _NAME = re.compile(r"[\w.]+")
@@ -71,14 +70,6 @@ _HELP = {
     "global": "return the new value and bind it outside",
     "nonlocal": "return the new value and bind it outside",
 }
-
-
-def _inside(function: ir.Function | None, outer: object) -> bool:
-    while function is not None:
-        if function is outer:
-            return True
-        function = function.parent
-    return False
 
 
 def _of_effect(module: ModuleFacts, facts: FunctionFacts, trace: Trace, effect: Effect) -> Finding | None:
@@ -145,7 +136,7 @@ def _of_edit(
     if counted(module, facts, mutation, traced):
         what = f"`{module.text(mutation.target)}` is written"
         where, help_ = "is not run by the compiled function", "count outside the traced function"
-    elif _is_edit(facts, mutation, traced) and not is_fixed(module, mutation):
+    elif _is_edit(module, facts, mutation, traced) and not is_fixed(module, mutation):
         what = f"captured `{mutation.place.root.name}` is edited"
         where = "holds a tracer, and is not run by the compiled function"
         help_ = "return the value and collect it outside"
@@ -165,12 +156,11 @@ def _of_edit(
     )
 
 
-def _is_edit(facts: FunctionFacts, mutation: Mutation, traced: set[object]) -> bool:
+def _is_edit(module: ModuleFacts, facts: FunctionFacts, mutation: Mutation, traced: set[object]) -> bool:
     """Whether a container from outside the trace is edited by the function itself."""
     if mutation.visible != "captured" or mutation.through is not None or mutation.static:
         return False
-    owner = mutation.place.root.owner
-    if _inside(facts.function, owner) and owner in traced:
+    if stays(module, facts, mutation, traced):
         return False
     if mutation.type.kind in ("instance", "stream", "array", "at", "module", "ref"):
         return False
@@ -186,7 +176,7 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
     leaked = {leak.stored for leak in leaks(module)}  # which are worse than effects
     for facts, trace in entries:
         for effect in facts.effects.values():
-            if effect in leaked or (effect.kind == "nonlocal" and owner_is_traced(facts, effect, traced)):
+            if effect in leaked or (effect.kind == "nonlocal" and stays(module, facts, effect, traced)):
                 continue
             finding = _of_effect(module, facts, trace, effect)
             if finding is not None:

@@ -37,6 +37,24 @@ config["rate"] = 0.01
 w = step(w, 2.0)
 ```
 
+The same holds for a variable of the function around:
+
+```python bad
+import jax
+
+def train(w, batches):
+    scale = 1024.0
+
+    @jax.jit
+    def step(w, x):
+        return w - 0.1 * x * scale  # error: [PS303]
+
+    for x in batches:
+        w = step(w, x)
+        scale = scale / 2
+    return w
+```
+
 Make it an argument:
 
 ```python good
@@ -95,6 +113,7 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
         for applied in facts.applied.values():
             if (applied.state, "params") not in facts.attributes:
                 yield _of_state(module, facts, trace, applied)
+    yield from _of_closures(module)
     writers = [facts for facts in module.functions if facts.rebound]
     if not writers:
         return
@@ -112,6 +131,37 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
                 if found is not None:
                     done.add((place, ref))
                     yield _finding(module, facts, trace, place, ref, *found)
+
+
+def _of_closures(module: ModuleFacts) -> Iterator[Finding]:
+    """One finding for each captured variable that the function around binds anew between calls."""
+    writers = [facts for facts in module.functions if facts.outdated]
+    if not writers:
+        return
+    by_function = module.by_function()
+    traced = {facts.function for facts, _ in module.traced_functions()}
+    for writer in writers:
+        if writer.function in traced:
+            continue
+        done: set[str] = set()
+        kept = {  # the others are compiled anew, and so meet the new value
+            compiled: trace
+            for compiled, trace in module.compiled.items()
+            if compiled.parent is writer.function
+            and compiled not in writer.built
+            and trace.ref not in writer.rebuilt
+        }
+        for (function, under_transform, name), ref in writer.outdated.items():
+            ran = (function,) if under_transform else _reached(by_function, function, inside=True)[1:]
+            place = writer.function, name
+            for compiled in (compiled for compiled in ran if compiled in kept and name not in done):
+                readers = [by_function[reader] for reader in _reached(by_function, compiled, inside=True)]
+                reads = [(facts.borrowed[place], facts) for facts in readers if place in facts.borrowed]
+                if reads:
+                    done.add(name)
+                    at, reader = min(reads, key=lambda item: item[0])
+                    event = Rebound(module.context, ref, name, 0, Confidence.HIGH)
+                    yield _finding(module, reader, kept[compiled], name, at, event, event.sure)
 
 
 def _reached(
