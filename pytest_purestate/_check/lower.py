@@ -47,7 +47,7 @@ class Lowered:
     source: Source
     _syntax: Syntax | None
     _spans: dict[int, Span] = field(default_factory=dict)
-    _exact: bool | None = None
+    _exact: dict[int, bool] = field(default_factory=dict)
 
     def span(self, ref: int) -> Span:
         """The byte span of the syntax node ``ref``, without the parentheses around it."""
@@ -56,12 +56,11 @@ class Lowered:
             span = self._spans[ref] = self._parsed().span(ref)
         return span
 
-    @property
-    def exact(self) -> bool:
-        """Whether the tree prints back as the source, so that fixes by span are sound."""
-        if self._exact is None:
-            self._exact = self._parsed().exact
-        return self._exact
+    def exact(self, ref: int) -> bool:
+        """Whether the statement around a node prints back as its source, so that fixes by span are sound."""
+        if ref not in self._exact:
+            self._exact[ref] = self._parsed().exact(ref)
+        return self._exact[ref]
 
     def release(self) -> None:
         """Let the syntax tree go."""

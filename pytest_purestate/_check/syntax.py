@@ -1,8 +1,8 @@
 """The syntax tree of one file: where its nodes are in the text.
 
 libcst trees hold no positions. The text has to be printed again to find them, which takes as long as
-parsing it. So the tree is printed statement by statement without looking, and only the statements that
-somebody asks about are searched.
+parsing it. So only the statements that somebody asks about are printed. Where such a statement is follows from the
+text: what it prints stands there once, as a rule. Where it does not, all is printed after all.
 """
 
 from __future__ import annotations
@@ -32,11 +32,14 @@ class Syntax:
         self._refs = refs
         self._printed: tuple[list[int], bool] | None = None
         self._found: dict[int, list[CodeSpan | None]] = {}  # by statement
+        self._starts: dict[int, int] = {}  # where statements are that stand in the text once
 
-    @property
-    def exact(self) -> bool:
-        """Whether the tree prints back as the text."""
-        return self._print()[1]
+    def exact(self, ref: int) -> bool:
+        """Whether the statement around a node prints back as it stands in the text."""
+        place = bisect_right(self._refs, ref) - 1
+        if place not in self._found:
+            self._found[place] = self._search(place)
+        return place in self._starts or self._print()[1]
 
     def span(self, ref: int) -> Span:
         """The byte span of a node, without the parentheses around it; an empty one if it is not in the text."""
@@ -48,8 +51,8 @@ class Syntax:
         found = self._found[place][ref - self._refs[place]]
         if found is None:  # of an annotation that is written as a string
             return _NOWHERE
-        start = self._print()[0][place] + found.start
-        return Span(start, start + found.length)
+        start = self._starts[place] if place in self._starts else self._print()[0][place]
+        return Span(start + found.start, start + found.start + found.length)
 
     def _print(self) -> tuple[list[int], bool]:
         """Where the statements of the module start, in bytes, and whether all prints back as the text."""
@@ -72,10 +75,28 @@ class Syntax:
     def _search(self, place: int) -> list[CodeSpan | None]:
         """Where the nodes of one statement are in what it prints."""
         from libcst.metadata import ByteSpanPositionProvider
+        from libcst.metadata.span_provider import SpanProvidingCodegenState
 
         alone = self._tree.with_changes(header=(), body=(self._tree.body[place],), footer=())
         # Without a MetadataWrapper, which visits and copies every node before it asks the provider.
         provider = ByteSpanPositionProvider()
-        provider._gen_impl(alone)
+        state = SpanProvidingCodegenState(
+            default_indent=alone.default_indent,
+            default_newline=alone.default_newline,
+            provider=provider,
+            get_length=_byte_length,
+        )
+        alone._codegen(state)
+        self._locate(place, "".join(state.tokens))
         nodes = self._nodes[self._refs[place] : self._refs[place + 1]]
         return [provider.get_metadata(ByteSpanPositionProvider, node, None) for node in nodes]
+
+    def _locate(self, place: int, code: str) -> None:
+        """Note where a statement starts, in bytes, if what it prints stands in the text once."""
+        first = self._text.find(code)
+        if code.strip() and first >= 0 and self._text.find(code, first + 1) < 0:
+            self._starts[place] = len(self._text[:first].encode())
+
+
+def _byte_length(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())

@@ -57,10 +57,20 @@ def test_positions_are_those_of_libcst(text: str, monkeypatch: pytest.MonkeyPatc
         expected.append(Span(*place) if place else Span(0, 0))
     refs = range(-1, len(nodes) + 1)
     expected = [Span(0, 0), *expected, Span(0, 0)]
-    assert [lowered.span(ref) for ref in refs] == expected
-    assert lowered.exact == (tree.code == text)
+    spans = [lowered.span(ref) for ref in refs]
+    if tree.code == text:
+        assert spans == expected
+        assert all(map(lowered.exact, range(len(nodes))))
+    else:  # libcst's positions are those in what it prints
+        lengths = [span.end - span.start for span in spans]
+        assert lengths == [span.end - span.start for span in expected]
+        for ref, node in enumerate(nodes):
+            if lowered.exact(ref) and isinstance(node, cst.Name):
+                assert text.encode()[spans[ref + 1].start : spans[ref + 1].end].decode() == node.value
 
     again = lower(Source.from_text(text))
     again.release()
-    assert again.exact == lowered.exact
-    assert [again.span(ref) for ref in refs] == expected
+    assert [again.exact(ref) for ref in range(len(nodes))] == [
+        lowered.exact(ref) for ref in range(len(nodes))
+    ]
+    assert [again.span(ref) for ref in refs] == spans

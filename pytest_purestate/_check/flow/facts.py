@@ -528,10 +528,9 @@ class ModuleFacts:
     def path(self) -> str:
         return self.context.lowered.source.path
 
-    @property
-    def fixable(self) -> bool:
-        """Whether fixes by span are sound here (the syntax tree prints back as the source)."""
-        return self.context.lowered.exact
+    def fixable(self, ref: int) -> bool:
+        """Whether fixes by span are sound here (the statement prints back as its source)."""
+        return self.context.lowered.exact(ref)
 
     def span(self, ref: int) -> Span:
         return self.context.lowered.span(ref)

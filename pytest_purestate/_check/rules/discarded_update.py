@@ -72,7 +72,7 @@ def _target(text: str, what: str) -> str:
 def _fix(module: ModuleFacts, dropped: Dropped, name: str) -> Fix | None:
     if (
         not name
-        or not module.fixable
+        or not module.fixable(dropped.statement)
         or dropped.what not in ("at", "replace", "_replace", "apply_gradients", "apply_updates")
     ):
         return None

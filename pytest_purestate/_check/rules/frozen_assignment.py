@@ -74,7 +74,7 @@ def _new_value(family: str, base: str, name: str, value: str) -> str:
 
 
 def _fix(module: ModuleFacts, mutation: Mutation, family: str, base: str, name: str) -> Fix | None:
-    if mutation.value < 0 or not base.isidentifier() or not module.fixable or family == "linen":
+    if mutation.value < 0 or not base.isidentifier() or not module.fixable(mutation.ref) or family == "linen":
         return None
     value = module.text(mutation.value)
     if mutation.op:

@@ -56,7 +56,7 @@ _PLACE = re.compile(r"[^\W\d]\w*(\.\w+|\[[^()\[\]{}]*\])*")  # can be assigned t
 def _fix(module: ModuleFacts, mutation: Mutation, certain: bool) -> Fix | None:
     """``x[i] op= v`` -> ``x = x.at[i].method(v)``, when the statement has the plain form."""
     method = _METHODS.get(mutation.op)
-    if method is None or mutation.value < 0 or not module.fixable:
+    if method is None or mutation.value < 0 or not module.fixable(mutation.ref):
         return None
     statement, target = module.span(mutation.ref), module.span(mutation.target)
     text = module.text(mutation.target)

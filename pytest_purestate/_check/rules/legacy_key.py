@@ -42,7 +42,7 @@ _OLD = "PRNGKey"
 
 def _fix(module: ModuleFacts, ref: int) -> Fix | None:
     called = module.text(ref).partition("(")[0].rstrip()
-    if not module.fixable or not called.endswith(f".{_OLD}"):
+    if not module.fixable(ref) or not called.endswith(f".{_OLD}"):
         return None  # imported by name: the import would have to change, too
     end = module.span(ref).start + len(called.encode())
     edit = Edit(Span(end - len(_OLD), end), "key")

@@ -55,7 +55,7 @@ from pytest_purestate._check.rules._reuse import name_of, reuse_finding, scope_o
 
 
 def _replacement(module: ModuleFacts, ref: int, instead: str) -> Fix | None:
-    if not module.fixable or not module.text(ref).isidentifier():
+    if not module.fixable(ref) or not module.text(ref).isidentifier():
         return None
     return Fix(f"use `{instead}`", (module.edit(ref, instead),), Applicability.UNSAFE)
 
