@@ -469,7 +469,9 @@ def _note_call(it: Interpreter, func: Func, ref: int) -> None:
 def _captured(it: Interpreter, func: Func, name: str, place: Sym) -> Value:
     """What a captured variable of the callee is, seen from here."""
     if func.captured is not None and name in func.captured:
-        return func.captured[name]
+        cell = it.cells.get(func)
+        held = it.state.heap.get(Sym(cell, ((".", name),))) if cell is not None else None
+        return held if held is not None else func.captured[name]
     if func.context is not it.context:
         return place
     owner = place.root.owner
@@ -497,7 +499,10 @@ def _inside(function: ir.Function | None, owner: object) -> bool:
 def _rebind(it: Interpreter, func: Func, place: Sym, value: Value) -> None:
     """A global or nonlocal variable that the callee re-bound."""
     frame, name = it.frame, place.root.name
-    if frame.function is place.root.owner or (frame.function is None and place.root.owner is it.context):
+    if func.captured is not None and name in func.captured:  # its frame is gone: the closure keeps the variable
+        cell = it.cells.setdefault(func, Root("local"))
+        it.state.heap[Sym(cell, ((".", name),))] = value
+    elif frame.function is place.root.owner or (frame.function is None and place.root.owner is it.context):
         it.state.env[name] = value
     elif func.context is it.context:
         it.state.heap[place] = value

@@ -35,7 +35,8 @@ def made(it: Interpreter, given: tuple[Value, int] | None, args: Args, ref: int,
 
 def find_ignored(it: Interpreter, frame: Frame) -> None:
     """Draws from a global generator beside a key that is never looked at."""
-    if frame.function is None or frame.function.owner is not None:
+    owner = frame.function.owner if frame.function is not None else None
+    if frame.function is None or (owner is not None and owner.bases):
         return  # a method takes what its base class says
     drawn = [
         effect

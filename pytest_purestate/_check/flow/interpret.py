@@ -102,6 +102,7 @@ class Interpreter:
         self.veiled: set[ir.Function] = set()  # functions under a decorator that is not known
         self.defaults: dict[ir.Param, Type] = {}  # parameters with a mutable default
         self.given: dict[ir.Param, Type] = {}  # what calls in this module tell of parameters
+        self.cells: dict[Func, Root] = {}  # closures that bind a captured variable anew, and what holds it
         self.work = 0
 
     # --- driving ---------------------------------------------------------------------------

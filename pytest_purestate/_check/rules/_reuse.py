@@ -131,7 +131,7 @@ def reuse_finding(
         return carried_finding(module, facts, reuse, code=code)
     related: tuple[Label, ...] = (Label(span_of(reuse.first), first, module.path),) if first else ()
     related += chain(reuse.first) if reuse.first.ref != second.ref else ()
-    related += chain(second)
+    related = tuple(dict.fromkeys((*related, *chain(second))))
     return Finding(
         code=code,
         path=module.path,
