@@ -68,8 +68,6 @@ jax.tree_util.{tree_flatten,tree_flatten_with_path}(tree): returns pair opaque s
 jax.{tree_flatten}(tree): returns pair opaque static
 jax.tree.{unflatten}(treedef, leaves): returns state
 jax.tree_util.{tree_unflatten}(treedef, leaves): returns state
-jax.tree.flatten(tree): returns pair opaque static
-jax.tree_util.{tree_flatten,tree_flatten_with_path}(tree): returns pair opaque static
 jax.flatten_util.ravel_pytree(pytree): returns pair array static
 jax.tree_util.Partial(func): returns opaque
 """

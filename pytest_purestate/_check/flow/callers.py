@@ -30,8 +30,8 @@ _SAYS_NOTHING = frozenset(("", "none"))
 
 
 def note(it: Interpreter, param: ir.Param, value: Value, ref: int) -> None:
-    """Note what a call of a function of this module hands to a parameter that has no annotation."""
-    if param.annotation is not None or param.kind in ("*", "**"):
+    """Note what a call of a function of this module hands to a parameter."""
+    if param.kind in ("*", "**"):
         return
     known = it.context.facts.given.setdefault(param, {})
     for leaf in leaves(value) if len(known) < _ENOUGH else ():
@@ -68,15 +68,7 @@ def wanted(it: Interpreter) -> dict[ir.Param, Type]:
 
 def _told(it: Interpreter, param: ir.Param) -> tuple[Type, int] | None:
     """What all the calls that say something of a parameter hand over, and where one of them does."""
-    found: dict[Type, int] = {}
-    todo, seen = [param], {param}
-    while todo:
-        for given, ref in it.context.facts.given.get(todo.pop(), {}).items():
-            if isinstance(given, Type):
-                found.setdefault(given, ref)
-            elif given not in seen:
-                seen.add(given)
-                todo.append(given)
+    found = it.context.facts.types_given(param)
     if len(found) != 1:
         return None
     ((type_, ref),) = found.items()

@@ -11,7 +11,7 @@ import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
 from pytest_purestate._check.apis import COMPILED, ELEMENTS, OBJECTS, Signature, is_question
@@ -26,6 +26,7 @@ from pytest_purestate._check.flow import (
     keys,
     loops,
     order,
+    statics,
     successions,
     summarise,
     types,
@@ -39,9 +40,8 @@ from pytest_purestate._check.flow.facts import (
     Rebuilt,
     SharedStream,
     Trace,
-    Unhashable,
 )
-from pytest_purestate._check.flow.options import STATIC_NUMBERS, fixed_parameters, picked, settled
+from pytest_purestate._check.flow.options import fixed_parameters, settled
 from pytest_purestate._check.flow.results import COMPARES
 from pytest_purestate._check.flow.state import merge, merge_values
 from pytest_purestate._check.flow.summary import Substitution, Summary
@@ -610,6 +610,8 @@ def _replay_edits(
                 frozenset(root for source in mutation.sources for root in _brought(it, swap, source)),
                 caught=it.frame.caught,
             )
+        if mutation.how == "setattr" and place in it.frame.statics:
+            statics.changed(it, place, facts.mutations[key])
     if func.context is not it.context:
         for effect in summary.effects:
             facts.effects.setdefault(
@@ -696,7 +698,7 @@ def _call_wrapped(it: Interpreter, callee: Wrapped, args: Args, ref: int, verb: 
         own = replace(callee, func=NOTHING)
         keys.spend_kept(it, own, ref, ref, callee.api.rpartition(".")[2], "apply")
     options = dict(callee.options)
-    _note_unhashable(it, callee, args)
+    statics.note(it, callee, args)
     if not callee.mode.startswith("nnx"):  # whose modules are given their new buffers
         donation.donate(it, callee, args, ref, verb)
     traces = callee.mode not in ("memo", "handler")
@@ -730,31 +732,6 @@ def _call_wrapped(it: Interpreter, callee: Wrapped, args: Args, ref: int, verb: 
             if isinstance(leaf, Sym) and leaf.root.kind == "local":
                 leaf.root.memo = True
     return result
-
-
-def _note_unhashable(it: Interpreter, callee: Wrapped, args: Args) -> None:
-    """Note static arguments that cannot be looked up in the cache of compiled functions."""
-    if it.frame.glance:
-        return
-    for numbers in STATIC_NUMBERS:
-        for given in picked(callee, args, numbers, "static_argnames", by_keyword=True):
-            found = types.unhashable(it, given.value)
-            place: Sym | None = None
-            if found is None and _is_kept(given.value, it):
-                found, place = ("a NumPy array", -1, Confidence.HIGH), given.value
-            if found is not None:
-                what, made, sure = found
-                sure = sure if given.sure else min(sure, Confidence.MEDIUM)
-                it.frame.facts.unhashable.setdefault(
-                    given.ref, Unhashable(given.ref, callee.api, given.name, what, made, sure, place)
-                )
-
-
-def _is_kept(value: Value, it: Interpreter) -> TypeGuard[Sym]:
-    """Whether a value is an attribute of an object of the project: what it holds is known in the end."""
-    return (
-        isinstance(value, Sym) and len(value.path) == 1 and types.typeof(it, Sym(value.root)).cls is not None
-    )
 
 
 def _call_mapped(
@@ -993,6 +970,8 @@ def _call_method(
         return _call_class_member(it, base, name, args, ref)
     if isinstance(base, Func | Wrapped | Partial | Bound):
         if name in _DRY:
+            if name == "clear_cache":
+                statics.forget(it, base)
             return it.fresh(UNKNOWN, ref)
         if isinstance(base, Bound) and base.name == "at":
             return it.fresh(UNKNOWN, ref)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from pytest_purestate._check.flow.project import ModuleContext
 
 __all__ = ["ClassInfo", "Field", "family_of", "is_frozen"]
+
+
+_PLAIN = tuple(Ext(name) for name in ("builtins.object", "abc.ABC", "typing.Generic", "typing.Protocol"))
+_OWN_EQUALITY = frozenset(("__eq__", "__hash__"))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,10 +100,10 @@ class ClassInfo:
         stored = self._stored(name, classes)
         return bool(stored) and all(type_.name == "ndarray" for type_ in stored)
 
-    def kept_as(self, name: str, objects: Mapping[ir.Param, set[ClassInfo]]) -> set[ClassInfo]:
+    def kept_as(self, name: str, given: Callable[[ir.Param], set[ClassInfo]]) -> set[ClassInfo]:
         """The classes of what is stored under a name, by itself or by what calls give to the constructor.
 
-        None where anything else is stored there, too.
+        ``given`` tells of a parameter. None where anything else is stored there, too.
         """
         out: set[ClassInfo] = set()
         for info in self.lineage():
@@ -107,7 +111,7 @@ class ClassInfo:
             out.update(type_.cls for type_ in types_ if type_.cls is not None)
             init, params = info.namespace.get("__init__"), info.given.get(name, ())
             known = init.function.params if isinstance(init, Func) else ()
-            made = [objects.get(param, set()) for param in known if param.name in params]
+            made = [given(param) for param in known if param.name in params]
             out.update(*made)
             if sum(type_.cls is None for type_ in types_) > sum(map(bool, made)):
                 return set()
@@ -136,6 +140,17 @@ class ClassInfo:
     def hashes_itself(self) -> bool:
         """Whether the class says itself what the hash of an instance is."""
         return any("__hash__" in info.namespace for info in self.lineage())
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing is known to be behind an instance but what the class says; its hash is its identity."""
+        for info in self.lineage():
+            bases = [base for base in info.bases if not isinstance(base, ClassValue)]
+            if info.cls.decorators or any(base not in _PLAIN for base in bases):
+                return False
+            if not _OWN_EQUALITY.isdisjoint(info.namespace):
+                return False
+        return True
 
     @property
     def family(self) -> tuple[str, bool]:

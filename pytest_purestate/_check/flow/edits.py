@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
 from pytest_purestate._check.apis import OBJECTS
-from pytest_purestate._check.flow import aliases, callers, defaults, order, types, variables
+from pytest_purestate._check.flow import aliases, callers, defaults, order, statics, types, variables
 from pytest_purestate._check.flow.classes import family_of, is_frozen
 from pytest_purestate._check.flow.facts import Handed, Mutation
 from pytest_purestate._check.flow.values import NOTHING, Choice, Const, Range, Sym, Type, Value, leaves
@@ -156,6 +156,8 @@ def mutate(
         it.state.path,
         _below_copy(it, base, base_node),
     )
+    if how == "setattr" and base in it.frame.statics:
+        statics.changed(it, base, fact)
     key = (ref, how)
     known = it.frame.facts.mutations.get(key)
     if known is None or (not known.visible and seen) or known.evidence < evidence:
@@ -178,8 +180,6 @@ def hand(it: Interpreter, param: ir.Param, value: Value, ref: int) -> None:
     root = value.root
     type_ = types.typeof(it, value)
     kind = ""
-    if type_.kind == "instance" and type_.cls is not None:
-        it.context.facts.objects.setdefault(param, set()).add(type_.cls)
     if root.kind == "param":
         kind = "param"
     elif _is_state(type_) or (type_.kind == "state" and root.base is None):
@@ -247,6 +247,7 @@ def _put_back(it: Interpreter, base: Value, name: str, value: Value) -> bool:
         return False
     for key in it.frame.assigned.get((base.root, name), ()):
         it.frame.facts.mutations.pop(key, None)
+    statics.put_back(it, base, name)
     it.state.heap.pop(Sym(base.root, (*base.path, (".", name))), None)
     return True
 

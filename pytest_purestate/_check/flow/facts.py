@@ -30,6 +30,7 @@ __all__ = [
     "Lost",
     "ModuleFacts",
     "Mutation",
+    "Outdated",
     "Rebound",
     "Rebuilt",
     "Reuse",
@@ -191,6 +192,20 @@ class Unhashable:
     made: int
     confidence: Confidence
     place: Sym | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outdated:
+    """An object that is static for a compiled ``function``, as ``param``, and changed between two calls of it.
+
+    ``change`` is the assignment, ``ref`` the argument of the later call, ``place`` the object.
+    """
+
+    change: Mutation
+    ref: int
+    place: Sym
+    function: Func
+    param: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -440,6 +455,7 @@ class FunctionFacts:
     effects: dict[int, Effect] = field(default_factory=dict)
     donated: dict[int, Donated] = field(default_factory=dict)
     unhashable: dict[int, Unhashable] = field(default_factory=dict)
+    outdated_statics: dict[int, Outdated] = field(default_factory=dict)
     attributes: dict[tuple[Root, str], int] = field(default_factory=dict)  # read of objects, and where first
     successors: dict[int, Successor] = field(default_factory=dict)
     lost: dict[int, Lost] = field(default_factory=dict)
@@ -517,9 +533,6 @@ class ModuleFacts:
         default_factory=dict
     )  # what calls give to parameters, and where
     told: dict[ir.Param, int] = field(default_factory=dict)  # those whose type only such a call tells
-    objects: dict[ir.Param, set[ClassInfo]] = field(
-        default_factory=dict
-    )  # whose objects calls give to parameters
     given_keys: dict[ir.Param, int] = field(
         default_factory=dict
     )  # parameters that a call gives a key, and where
@@ -563,11 +576,43 @@ class ModuleFacts:
         name = str(place.path[0][1])
         return cls.keeps_ndarrays(name, classes) if numpy else cls.keeps_arrays(name, classes)
 
+    def types_given(self, param: ir.Param, annotated: bool = False) -> dict[Type, int]:
+        """What the calls in this module give to a parameter, as far as they tell, and where one of them does.
+
+        What a caller hands on is what it is given itself. ``annotated``: also where the text says what it is to be.
+        """
+        found: dict[Type, int] = {}
+        todo, seen = [param], {param}
+        while todo:
+            top = todo.pop()
+            for given, ref in self.given.get(top, {}).items() if annotated or top.annotation is None else ():
+                if isinstance(given, Type):
+                    found.setdefault(given, ref)
+                elif given not in seen:
+                    seen.add(given)
+                    todo.append(given)
+        return found
+
+    def classes_given(self, param: ir.Param) -> set[ClassInfo]:
+        """The classes of the project whose objects calls give to a parameter."""
+        return {type_.cls for type_ in self.types_given(param, annotated=True) if type_.cls is not None}
+
+    def classes_at(self, place: Sym) -> set[ClassInfo]:
+        """The classes of what may be at a place: a parameter, by the calls, or an attribute, by what is stored there."""
+        root, cls = place.root, place.root.type.cls
+        if not place.path and cls is not None:
+            return {cls}
+        if not place.path and root.kind == "param" and isinstance(root.owner, ir.Function):
+            params = [param for param in root.owner.params if param.name == root.name]
+            return {info for param in params for info in self.classes_given(param)}
+        if len(place.path) == 1 and place.path[0][0] == "." and cls is not None:
+            return cls.kept_as(str(place.path[0][1]), self.classes_given)
+        return set()
+
     def is_method(self, place: Sym) -> bool:
         """Whether ``self.attribute.name`` is a method, by the classes of all that is kept as that attribute."""
-        cls, ((_, attribute), (_, name)) = place.root.type.cls, place.path
-        held = cls.kept_as(str(attribute), self.objects) if cls is not None else set()
-        return bool(held) and all(isinstance(info.find(str(name)), Func) for info in held)
+        held = self.classes_at(Sym(place.root, place.path[:1]))
+        return bool(held) and all(isinstance(info.find(str(place.path[1][1])), Func) for info in held)
 
     def reads_behind(self, owner: ir.Function, name: str, ref: int, apart: ir.Function) -> bool:
         """Whether a variable of ``owner`` is looked at behind a place, by anything but the function ``apart``.

@@ -12,6 +12,7 @@ from pytest_purestate._check.model import Confidence
 
 if TYPE_CHECKING:
     from pytest_purestate._check.flow.project import ModuleContext
+    from pytest_purestate._check.flow.statics import Static
 
 __all__ = ["Frame", "Late", "Loop", "Product"]
 
@@ -118,6 +119,7 @@ class Frame:
         self.unseeded: list[
             tuple[int, str, Guards]
         ] = []  # generators made without a seed: where, which, when
+        self.statics: dict[Sym, list[Static]] = {}  # objects that compiled functions took for constants
         self.disorder: list[
             tuple[Origin, int, int]
         ] = []  # loops without an order; their and their pass's beginning

@@ -70,6 +70,50 @@ class Objective:
     def set_target(self, target):
         self.target = target
 ```
+
+So does a function that is handed such an object as a static argument: an attribute that is assigned between two calls
+keeps its old value in the compiled code.
+
+```python bad
+from functools import partial
+import jax
+
+class Schedule:
+    def __init__(self, dt):
+        self.dt = dt
+
+@partial(jax.jit, static_argnums=0)
+def advance(schedule, x):
+    return x - schedule.dt * x
+
+def run(schedule: Schedule, x, n):
+    for _ in range(n):
+        x = advance(schedule, x)
+        schedule.dt = schedule.dt / 2  # error: [PS305]
+    return x
+```
+
+Pass the value, or hand over a frozen dataclass and replace it:
+
+```python good
+import dataclasses
+from functools import partial
+import jax
+
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    dt: float
+
+@partial(jax.jit, static_argnums=0)
+def advance(schedule, x):
+    return x - schedule.dt * x
+
+def run(schedule: Schedule, x, n):
+    for _ in range(n):
+        x = advance(schedule, x)
+        schedule = dataclasses.replace(schedule, dt=schedule.dt / 2)
+    return x
+```
 """
 
 from __future__ import annotations
@@ -77,8 +121,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pytest_purestate._check import ir
-from pytest_purestate._check.flow.facts import FunctionFacts, ModuleFacts, Mutation, Trace
-from pytest_purestate._check.model import Confidence, Finding, Rule, Severity
+from pytest_purestate._check.flow.classes import ClassInfo
+from pytest_purestate._check.flow.facts import FunctionFacts, ModuleFacts, Mutation, Outdated, Trace
+from pytest_purestate._check.flow.values import Func, Type
+from pytest_purestate._check.model import Confidence, Finding, Label, Rule, Severity
 from pytest_purestate._check.rules._reuse import scope_of, trace_label
 
 _CONSTRUCTION = frozenset(
@@ -104,7 +150,9 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
                 confidence=static.confidence,
                 scope=scope_of(facts),
             )
-    yield from _late(module)
+    done: set[int] = set()
+    yield from _late(module, done)
+    yield from _between(module, done)
 
 
 def _method(function: ir.Function | None) -> ir.Function | None:
@@ -113,9 +161,9 @@ def _method(function: ir.Function | None) -> ir.Function | None:
     return function
 
 
-def _late(module: ModuleFacts) -> Iterator[Finding]:
+def _late(module: ModuleFacts, done: set[int]) -> Iterator[Finding]:
+    """Attributes that another method than the compiled one binds anew."""
     by_function = module.by_function()
-    done: set[int] = set()
     for function, trace in module.traced.items():
         owner = _compiled_with_self(function, trace)
         if owner is None:
@@ -140,6 +188,90 @@ def _late(module: ModuleFacts) -> Iterator[Finding]:
                     continue
                 done.add(mutation.ref)
                 yield _finding(module, facts, mutation, name, function, trace, reads[name])
+
+
+def _between(module: ModuleFacts, done: set[int]) -> Iterator[Finding]:
+    """Attributes of an object that are assigned between two calls which take it for a constant."""
+    for facts in module.functions:
+        for outdated in facts.outdated_statics.values():
+            cls = outdated.change.type.cls
+            classes = module.classes_at(outdated.place) or ({cls} if cls is not None else set())
+            if not classes or not all(info.is_plain for info in classes):
+                continue
+            change = outdated.change
+            while change.through is not None and change.through.context is module.context:
+                change = change.through
+            inner = change
+            while inner.through is not None:
+                inner = inner.through
+            lowered = inner.context.lowered
+            name = lowered.source.slice(lowered.span(inner.target)).rpartition(".")[2]
+            reads = _reads(outdated.function, outdated.param, classes)
+            if name in reads and change.ref not in done:
+                done.add(change.ref)
+                yield _outdated(module, facts, outdated, change.ref, name, reads[name])
+
+
+def _reads(function: Func, param: str, classes: set[ClassInfo]) -> dict[str, Label]:
+    """The attributes of an argument that a function reads, itself and through what it hands the argument to."""
+    reads: dict[str, Label] = {}
+    todo, seen = [(function.context.facts, function.function, param)], {(function.function, param)}
+    while todo:
+        module, top, called = todo.pop()
+        owner = next((item for item in top.params if item.name == called), None)
+        for facts in module.functions:
+            found = [
+                (name, ref)
+                for (root, name), ref in facts.attributes.items()
+                if root.name == called and root.owner is top
+            ]
+            for name, ref in found:
+                reads.setdefault(name, module.label(ref, "read once, while tracing"))
+            methods = [info.find(name) for info in classes for name, _ in found]
+            further = [
+                (method.context.facts, method.function, method.function.receiver)
+                for method in methods
+                if isinstance(method, Func)
+            ]
+            further += [
+                (module, helper, given.name)
+                for helper in (facts.calls.values() if _inside(facts.function, top) else ())
+                for given in helper.params
+                if any(item is owner or _is_one(item, classes) for item in module.given.get(given, ()))
+            ]
+            todo += [entry for entry in further if entry[1:] not in seen]
+            seen.update(entry[1:] for entry in further)
+    return reads
+
+
+def _inside(function: ir.Function | None, outer: ir.Function) -> bool:
+    while function is not None and function is not outer:
+        function = function.parent
+    return function is outer
+
+
+def _is_one(given: Type | ir.Param, classes: set[ClassInfo]) -> bool:
+    return isinstance(given, Type) and given.cls in classes
+
+
+def _outdated(
+    module: ModuleFacts, facts: FunctionFacts, outdated: Outdated, ref: int, name: str, read: Label
+) -> Finding:
+    function = outdated.function.function.name
+    return Finding(
+        code=RULE.code,
+        path=module.path,
+        message=f"`{function}` goes on with the `{name}` that its static argument `{outdated.param}` had in the first call",
+        primary=module.label(ref, "assigned between two calls, which the compiled function never sees"),
+        related=(module.label(outdated.ref, f"static for `{function}` here"), read),
+        help=f"pass `{name}` as an argument, or hand over a new frozen object that is compared by value",
+        confidence=Confidence.LOW
+        if module.is_test
+        else Confidence.HIGH
+        if outdated.change.type.cls is not None
+        else Confidence.MEDIUM,
+        scope=scope_of(facts),
+    )
 
 
 def _finding(
