@@ -499,7 +499,9 @@ def _inside(function: ir.Function | None, owner: object) -> bool:
 def _rebind(it: Interpreter, func: Func, place: Sym, value: Value) -> None:
     """A global or nonlocal variable that the callee re-bound."""
     frame, name = it.frame, place.root.name
-    if func.captured is not None and name in func.captured:  # its frame is gone: the closure keeps the variable
+    if (
+        func.captured is not None and name in func.captured
+    ):  # its frame is gone: the closure keeps the variable
         cell = it.cells.setdefault(func, Root("local"))
         it.state.heap[Sym(cell, ((".", name),))] = value
     elif frame.function is place.root.owner or (frame.function is None and place.root.owner is it.context):
