@@ -31,8 +31,12 @@ jax.{custom_jvp,custom_vjp}.{defvjp,defjvp,defjvps}(fwd, bwd): runs fwd bwd as i
 flax.nnx.{jit,pmap}(f): wraps f as nnx-jit
 flax.nnx.{shard_map}(f): wraps f as nnx
 flax.nnx.vmap(f): wraps f as nnx
-flax.nnx.{grad,value_and_grad,remat,checkpoint,cond,custom_vjp}(f): wraps f as nnx
+flax.nnx.{grad,value_and_grad,remat,checkpoint,custom_vjp}(f): wraps f as nnx
 flax.nnx.{scan}(f): wraps f as nnx
+flax.nnx.cond(pred, true_fun, false_fun): runs true_fun false_fun as cond
+flax.nnx.switch(index, branches): runs branches as cond
+flax.nnx.fori_loop(lower, upper, body_fun, init_val): runs body_fun as fori
+flax.nnx.while_loop(cond_fun, body_fun, init_val): runs cond_fun body_fun as while
 flax.nnx.eval_shape(f): wraps f as shape
 flax.linen.{jit,remat,checkpoint,scan,vmap,map_variables,transforms.jit}(target): returns same target
 flax.linen.{compact,nowrap}(fun): returns same fun
@@ -44,14 +48,23 @@ equinox.{filter_grad,filter_value_and_grad,filter_jacfwd,filter_jacrev,
 equinox.{filter_checkpoint,filter_custom_vjp,filter_custom_jvp,
     filter_closure_convert}(fun): wraps fun as inline
 equinox.{filter_eval_shape,filter_make_jaxpr}(fun): runs fun as shape
+equinox.internal.{scan}(f, init, xs): runs f as scan
+equinox.internal.{while_loop}(cond_fun, body_fun, init_val): runs cond_fun body_fun as while
 
 haiku.{jit,remat,grad,value_and_grad,checkpoint}(fun): wraps fun as inline
 haiku.{vmap}(fun): wraps fun as vmap
 haiku.{scan}(f, init, xs): runs f as scan
 haiku.{cond}(pred, true_fun, false_fun): runs true_fun false_fun as cond
+haiku.{switch}(index, branches): runs branches as cond
+haiku.{map}(f, xs): runs f as map
 haiku.{fori_loop}(lower, upper, body_fun, init_val): runs body_fun as fori
 haiku.{while_loop}(cond_fun, body_fun, init_val): runs cond_fun body_fun as while
 haiku.{transparent,experimental.name_like}(method): returns same method
+
+numpyro.util.cond(pred, true_operand, true_fun, false_operand, false_fun): runs true_fun false_fun as cond
+numpyro.util.{fori_loop}(lower, upper, body_fun, init_val): runs body_fun as fori
+numpyro.util.{while_loop}(cond_fun, body_fun, init_val): runs cond_fun body_fun as while
+numpyro.util.{fori_collect}(lower, upper, body_fun, init_val): runs body_fun as inline
 
 chex.{assert_max_traces,chexify}(fn): returns same fn
 functools.{wraps,update_wrapper}(wrapped): returns opaque

@@ -837,6 +837,9 @@ class Interpreter:
         if isinstance(node.base, ir.Call) and isinstance(base, Tup) and steps == (0,):
             successions.left_behind(self, Tup(base.items[1:]), node.base, node.ref)
         successions.part(self, base, steps[0] if steps else None)
+        if isinstance(base, Sym) and base.path[-1:] == ((".", "at"),):
+            # One place of an update, whatever its index is made of.
+            return self.step(base, ("[", steps[0] if len(steps) == 1 else Sym(Root("local"))))
         value: Value = base
         for step in steps:
             if step is None or step is ...:
@@ -844,7 +847,6 @@ class Interpreter:
             value = (
                 self._sliced(value, step, node.ref)
                 if isinstance(step, Range)
-                and not (isinstance(value, Sym) and value.path[-1:] == ((".", "at"),))
                 else self.step(value, ("[", step))
             )
         return value
