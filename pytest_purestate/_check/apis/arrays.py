@@ -5,6 +5,7 @@ jax.numpy.asarray(a, dtype, *, copy): returns view a; aliases a; ordered a
 jax.numpy.{array,stack,concatenate,vstack,hstack}(a): returns view a; ordered a
 jax.numpy.{copy,squeeze,expand_dims,reshape,atleast_1d,atleast_2d,
     array_split,flip,transpose,tile,repeat,broadcast_to,roll,take}(a): returns view a
+jax.numpy.{append,insert,delete,put,place,put_along_axis,fill_diagonal}(a): returns array; pure; succeeds a
 jax.numpy.{shape,ndim,size,iscomplexobj,isscalar,issubdtype,dtype,finfo,iinfo,result_type,promote_types,
     broadcast_shapes}(a): returns static
 jax.numpy.{ndarray,float32,int32,uint32,bfloat16,float64,bool_,uint8,int8,int64,uint64}(x): returns array
@@ -15,7 +16,10 @@ jax.numpy.{save,savez,load,einsum_path}(x): returns opaque
 jax.numpy.{zeros_like,ones_like,full_like,empty_like}(a): reads a; returns array
 jax.numpy.*(x): returns array
 jax.scipy.*(x): returns opaque
-jax.lax.{select,dynamic_update_slice}(a, b, c): returns array if c
+jax.lax.select(which, a, b): returns array if b
+jax.lax.dynamic_update_slice(operand, update, starts): returns array if starts; pure; succeeds operand
+jax.lax.{dynamic_update_slice_in_dim,dynamic_update_index_in_dim,scatter,scatter_add,scatter_apply,scatter_max,
+    scatter_min,scatter_mul}(a): returns array; pure; succeeds a
 jax.lax.{add,mul,sub,dot,max,min,div,pow}(x, y): returns array if y
 jax.lax.{dynamic_slice,dynamic_index_in_dim,dynamic_slice_in_dim}(a): returns view a
 jax.lax.*(x): returns opaque
@@ -34,7 +38,8 @@ jax.device_get(x): returns opaque
 @array.delete(): returns static
 @array.{block_until_ready}(): returns same self
 @array.{sum,mean,max,min,std,var,prod,reshape,astype,transpose,ravel,flatten,squeeze,dot,copy,clip,
-    round,cumsum,argmax,argmin,argsort,sort,swapaxes,repeat,any,all,conj,take}(): returns array
+    round,cumsum,argmax,argmin,argsort,swapaxes,repeat,any,all,conj,take}(): returns array
+@array.{sort}(): returns array; pure; succeeds self
 
 numpy.random.{default_rng,RandomState}(seed): returns generator seed
 numpy.random.{Generator,SeedSequence}(seed): returns opaque

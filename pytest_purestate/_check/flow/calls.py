@@ -1019,7 +1019,10 @@ def _call_method(
     if _is_at_update(base):
         it.frame.facts.dropped.pop(ref, None)
         _note_pure(it, ref, "at", "", type_, Confidence.HIGH)
-        return it.fresh(Type("array", certain=True), ref, f".at[].{name}")
+        made = it.fresh(Type("array", certain=True), ref, f".at[].{name}")
+        before = base.path.index((".", "at"))
+        successions.mark(made, Sym(base.root, base.path[:before]), "fields")
+        return made
     kind = _method_kind(type_)
     if kind in ("list", "dict", "set", "", "tuple", "state", "instance") and edits.is_mutator(
         name, len(args.pos), ref in it.frame.valued
@@ -1171,8 +1174,10 @@ def _copied(it: Interpreter, base: Value, type_: Type, args: Args, ref: int, ver
     return copy
 
 
-def _note_pure(it: Interpreter, ref: int, what: str, receiver: str, type_: Type, sure: Confidence) -> None:
-    it.frame.pure = (ref, what, receiver, type_, sure)
+def _note_pure(
+    it: Interpreter, ref: int, what: str, receiver: str, type_: Type, sure: Confidence, old: int = 0
+) -> None:
+    it.frame.pure = (ref, what, receiver, type_, sure, old)
 
 
 def _state_like(it: Interpreter, entries: Sequence[tuple[Value, int]]) -> None:
@@ -1245,7 +1250,16 @@ def _apply_signature(
     if signature.how == "split" or signature.returns[0] == "fold":
         _note_pure(it, ref, "split" if signature.how == "split" else "fold_in", "", UNKNOWN, Confidence.HIGH)
     elif signature.pure and not signature.callbacks:
-        _note_pure(it, ref, verb, signature.name, types.typeof(it, receiver), Confidence.HIGH)
+        old = args.named(params, signature.succeeds[0]) if signature.succeeds else None
+        _note_pure(
+            it,
+            ref,
+            verb,
+            signature.name,
+            types.typeof(it, receiver),
+            Confidence.HIGH,
+            old[1] if old is not None else 0,
+        )
     result = _result(it, signature, receiver, args, ref, verb, name)
     if signature.stateless is not None and not _remembers(it, signature, args):
         return it.fresh(Type("stateless"), ref, verb)
@@ -1626,7 +1640,9 @@ def statement_call(it: Interpreter, node: ir.ExprStmt) -> None:
     if noted is None or noted[0] != node.value.ref:
         successions.left_behind(it, value, node.value, node.value.ref)
         return
-    ref, what, receiver, type_, sure = noted
+    ref, what, receiver, type_, sure, old = noted
     if what in ("split", "fold_in") and frame.replays:
         return
-    frame.facts.dropped.setdefault(ref, Dropped(ref, node.ref, what, receiver, type_, sure, frame.caught))
+    frame.facts.dropped.setdefault(
+        ref, Dropped(ref, node.ref, what, receiver, type_, sure, frame.caught, old)
+    )

@@ -97,7 +97,10 @@ class Swap:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dropped:
-    """A call whose result is thrown away; ``what`` is split, fold_in, at, replace, apply_gradients, ..."""
+    """A call whose result is thrown away; ``what`` is split, fold_in, at, replace, apply_gradients, ...
+
+    ``old`` is the argument that the result takes the place of, where a function makes it.
+    """
 
     ref: int
     statement: int
@@ -106,6 +109,7 @@ class Dropped:
     type: Type
     confidence: Confidence
     caught: frozenset[str] = frozenset()
+    old: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -103,7 +103,7 @@ class Frame:
         self.glance = 0  # how many looks at no more than what a value is made like enclose this
         self.tracing = 0  # how many transforms enclose this call
         self.given: list[tuple[Sym, Donation]] = []  # parameters and captured variables that were donated
-        self.pure: tuple[int, str, str, Type, Confidence] | None = None
+        self.pure: tuple[int, str, str, Type, Confidence, int] | None = None
         self.yields: list[Value] = []  # where a buffer was lent before
         self.lent: list[tuple[str, Origin]] = []  # attributes whose buffers JAX was handed
         self.nested: dict[

@@ -56,16 +56,16 @@ _AWAITED = frozenset(("BaseException", "TypeError", "ValueError", "AttributeErro
 _NAME = re.compile(r"[A-Za-z_][\w.]*")
 
 
-def _target(text: str, what: str) -> str:
-    """The name that the result belongs to: the receiver, or the first argument of a function."""
-    if what == "apply_updates":
-        match = re.match(r"[\w.]+\(\s*([A-Za-z_]\w*)\s*,", text)
-        return match.group(1) if match else ""
+def _target(module: ModuleFacts, dropped: Dropped, text: str) -> str:
+    """The name that the result belongs to: the receiver, or the argument whose place it takes."""
     match = _NAME.match(text)
-    if match is None:
-        return ""
-    head = match.group(0)
-    name = head.removesuffix(".at") if what == "at" else head.rpartition(".")[0]
+    if dropped.old:
+        name = module.text(dropped.old)
+    elif match is None or (dropped.receiver and not dropped.receiver.startswith("@")):
+        return ""  # a function that says nothing of whose place its result takes
+    else:
+        head = match.group(0)
+        name = head.removesuffix(".at") if dropped.what == "at" else head.rpartition(".")[0]
     return name if name.isidentifier() else ""
 
 
@@ -73,7 +73,8 @@ def _fix(module: ModuleFacts, dropped: Dropped, name: str) -> Fix | None:
     if (
         not name
         or not module.fixable(dropped.statement)
-        or dropped.what not in ("at", "replace", "_replace", "apply_gradients", "apply_updates")
+        or (dropped.what not in ("at", "replace", "_replace", "apply_gradients") and not dropped.old)
+        or dropped.what == "update"  # a pair
     ):
         return None
     start = module.span(dropped.statement).start
@@ -89,7 +90,7 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
             if dropped.what in ("split", "fold_in") or dropped.caught & _AWAITED:
                 continue
             text = module.text(dropped.statement)
-            name = _target(text, dropped.what)
+            name = _target(module, dropped, text)
             what = ".at[...] update" if dropped.what == "at" else f"`{dropped.what}`"
             yield Finding(
                 code=RULE.code,
