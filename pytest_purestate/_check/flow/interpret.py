@@ -834,8 +834,11 @@ class Interpreter:
             if isinstance(base, Ext):
                 calls.note_effect(self, f"{base.name}.__getitem__", node.ref)
             return base  # a subscripted generic, or nnx's Class[...]
-        if isinstance(node.base, ir.Call) and isinstance(base, Tup) and steps == (0,):
-            successions.left_behind(self, Tup(base.items[1:]), node.base, node.ref)
+        if isinstance(node.base, ir.Call) and isinstance(base, Tup) and len(steps) == 1:
+            (one,) = steps
+            if isinstance(one, int) and 0 <= one < len(base.items):
+                rest = Tup((*base.items[:one], *base.items[one + 1 :]))
+                successions.left_behind(self, rest, node.base, node.ref)
         successions.part(self, base, steps[0] if steps else None)
         if isinstance(base, Sym) and base.path[-1:] == ((".", "at"),):
             # One place of an update, whatever its index is made of.

@@ -73,8 +73,8 @@ def _confidence(module: ModuleFacts, facts: FunctionFacts, lost: Lost) -> Confid
     if lost.parts:  # what is read of it may be all that is wanted, but a carry is there to be carried on
         goes_on = lost.role == "params" or _carries(module, facts)
         return Confidence.MEDIUM if lost.kept == "returned" and not dropped and goes_on else None
-    if lost.kept == "returned" and not dropped:
-        return Confidence.HIGH
+    if lost.kept == "returned" and (not dropped or lost.role == "params"):
+        return Confidence.HIGH if not dropped else Confidence.MEDIUM
     if lost.kept == "loop" and lost.role == "params":
         if not lost.name and any(effect.kind == "clock" for effect in facts.effects.values()):
             return None  # it measures how long the step takes
@@ -91,7 +91,8 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
             confidence = _confidence(module, facts, lost) if lost.role in ("params", "fields") else None
             if confidence is None:
                 continue
-            what = f"`{lost.name}`" if lost.name else "the new state"
+            named = bool(lost.name) and lost.name != "_"
+            what = f"`{lost.name}`" if named else "the new state"
             use = "carried on" if lost.parts else "used"
             yield Finding(
                 code=RULE.code,
@@ -99,7 +100,7 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
                 message=f"{what}, the successor of `{lost.old}`, is never {use}: `{lost.old}` stays as it was",
                 primary=module.label(
                     lost.ref,
-                    f"{what} is made here and lost" if lost.name else "what this call returns is lost",
+                    f"{what} is made here and lost" if named else "what this call returns is lost",
                 ),
                 related=lives_on(module, facts, lost),
                 help=f"carry the new value on in place of `{lost.old}`",
