@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from pytest_purestate._check import ir
 from pytest_purestate._check.flow.results import children
-from pytest_purestate._check.flow.values import Donation, Func, Guards, Origin, Root, Sym, Type, Use
+from pytest_purestate._check.flow.values import Donation, Func, Guards, Origin, Path, Root, Sym, Type, Use
 from pytest_purestate._check.model import Confidence, Edit, Label, Span
 
 if TYPE_CHECKING:
@@ -47,6 +47,10 @@ __all__ = [
     "Unseeded",
     "draws",
 ]
+
+
+Slot: TypeAlias = tuple[ir.Param, Path]
+"""A parameter and the way from it to one of its parts, or to itself."""
 
 
 def draws(use: Use) -> bool:
@@ -529,10 +533,12 @@ class ModuleFacts:
     drawn: set[int] = field(default_factory=set)  # splits of which a part, or a part of a part, is drawn from
     is_test: bool = False
     handed: dict[ir.Param, list[Handed]] = field(default_factory=dict)  # states that calls give to parameters
-    given: dict[ir.Param, dict[Type | ir.Param, int]] = field(
+    given: dict[ir.Param, dict[Path, dict[Type | Slot, int]]] = field(
         default_factory=dict
-    )  # what calls give to parameters, and where
-    told: dict[ir.Param, int] = field(default_factory=dict)  # those whose type only such a call tells
+    )  # what calls give to parameters and to the parts of those that are tuples, and where
+    told: dict[Slot, tuple[Type, int]] = field(
+        default_factory=dict
+    )  # those whose type only such a call tells
     given_keys: dict[ir.Param, int] = field(
         default_factory=dict
     )  # parameters that a call gives a key, and where
@@ -576,16 +582,17 @@ class ModuleFacts:
         name = str(place.path[0][1])
         return cls.keeps_ndarrays(name, classes) if numpy else cls.keeps_arrays(name, classes)
 
-    def types_given(self, param: ir.Param, annotated: bool = False) -> dict[Type, int]:
-        """What the calls in this module give to a parameter, as far as they tell, and where one of them does.
+    def types_given(self, param: ir.Param, path: Path = (), annotated: bool = False) -> dict[Type, int]:
+        """What the calls in this module give to a parameter, or to a part of one, as far as they tell, and where.
 
         What a caller hands on is what it is given itself. ``annotated``: also where the text says what it is to be.
         """
         found: dict[Type, int] = {}
-        todo, seen = [param], {param}
+        todo, seen = [(param, path)], {(param, path)}
         while todo:
-            top = todo.pop()
-            for given, ref in self.given.get(top, {}).items() if annotated or top.annotation is None else ():
+            top, part = todo.pop()
+            known = self.given.get(top, {}).get(part, {}) if annotated or top.annotation is None else {}
+            for given, ref in known.items():
                 if isinstance(given, Type):
                     found.setdefault(given, ref)
                 elif given not in seen:
@@ -681,10 +688,12 @@ class ModuleFacts:
         while root is not None and root.kind == "local":
             root = root.base.root if root.base is not None else None
         for param in root.owner.params if root is not None and isinstance(root.owner, ir.Function) else ():
-            if root is not None and param.name == root.name and param in self.told:
-                what = root.type.cls.name if root.type.cls is not None else root.type.name.rpartition(".")[2]
-                what = {"array": "a JAX array", "state": "a state"}.get(root.type.kind, f"a `{what}`")
-                return (self.label(self.told[param], f"{what} is handed over here"),)
+            for depth in range(len(place.path) + 1) if root is not None and param.name == root.name else ():
+                if (told := self.told.get((param, place.path[:depth]))) is not None:
+                    type_, ref = told
+                    what = type_.cls.name if type_.cls is not None else type_.name.rpartition(".")[2]
+                    what = {"array": "a JAX array", "state": "a state"}.get(type_.kind, f"a `{what}`")
+                    return (self.label(ref, f"{what} is handed over here"),)
         return ()
 
     def in_test(self, function: ir.Function | None) -> bool:

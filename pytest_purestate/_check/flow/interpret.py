@@ -59,6 +59,7 @@ from pytest_purestate._check.flow.values import (
     Origin,
     Part,
     Partial,
+    Path,
     Range,
     Root,
     Step,
@@ -101,7 +102,9 @@ class Interpreter:
         self.stars: list[str] = []
         self.veiled: set[ir.Function] = set()  # functions under a decorator that is not known
         self.defaults: dict[ir.Param, Type] = {}  # parameters with a mutable default
-        self.given: dict[ir.Param, Type] = {}  # what calls in this module tell of parameters
+        self.given: dict[
+            ir.Param, dict[Path, Type]
+        ] = {}  # what calls in this module tell of parameters and their parts
         self.cells: dict[Func, Root] = {}  # closures that bind a captured variable anew, and what holds it
         self.work = 0
 

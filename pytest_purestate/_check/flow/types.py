@@ -81,9 +81,8 @@ def typeof(it: Interpreter, value: Value | None) -> Type:
             return value.root.type
         known = it.types.get(value)
         if known is None:
-            known = value.root.type
-            for step in value.path:
-                known = element_type(it, known, step)
+            *above, step = value.path
+            known = element_type(it, typeof(it, Sym(value.root, tuple(above))), step)
             it.types[value] = known
         return known
     if isinstance(value, Part):

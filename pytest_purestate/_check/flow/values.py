@@ -58,6 +58,7 @@ __all__ = [
     "contradicts",
     "is_folded",
     "leaves",
+    "options",
     "overlap",
     "spelled",
     "unique",
@@ -441,6 +442,15 @@ def bounded(value: Value) -> Value:
         if count + len(todo) > _MAX_PARTS:
             return Sym(Root("local"))
     return value
+
+
+def options(value: Value) -> Iterator[Value]:
+    """What a value may be, depending on the path."""
+    if isinstance(value, Choice):
+        for option, _ in value.options:
+            yield from options(option)
+    else:
+        yield value
 
 
 def leaves(value: Value) -> Iterator[Value]:
