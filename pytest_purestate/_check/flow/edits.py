@@ -90,9 +90,16 @@ def evidence_for(it: Interpreter, place: Sym, seen: str) -> tuple[str, Confidenc
         return "frozen", Confidence.HIGH
     if seen == "memo":
         return seen, Confidence.HIGH
-    if type_.kind == "state" and not type_.name.startswith(callers.GIVEN):
+    if type_.kind == "state" and not type_.name.startswith(callers.GIVEN) and not _is_own(it, place, type_):
         return seen, Confidence.HIGH if type_.certain else Confidence.MEDIUM
     return seen, Confidence.LOW
+
+
+def _is_own(it: Interpreter, place: Sym, type_: Type) -> bool:
+    """Whether a method edits a state that its own object keeps to itself: an object may fill what it holds."""
+    function, root = it.frame.function, place.root
+    own = function is not None and root.owner is function and root.name == function.receiver
+    return own and type_.name == types.KEPT
 
 
 def mutate(
@@ -253,14 +260,18 @@ def _put_back(it: Interpreter, base: Value, name: str, value: Value) -> bool:
 
 
 def _note_kept(it: Interpreter, base: Sym, name: str, value: Value) -> None:
-    """Note what object of a library a constructor keeps."""
+    """Note what object of a library, what frozen value or which state a constructor keeps."""
     function = it.frame.function
     if function is None or function.owner is None or function.name not in ("__init__", "__post_init__"):
         return
     cls = base.root.type.cls
     type_ = types.typeof(it, value)
-    if base.root.owner is function and not base.path and cls is not None and type_.kind in OBJECTS:
-        cls.attributes.setdefault(name, type_)
+    if base.root.owner is not function or base.path or cls is None or name in cls.attributes:
+        return
+    if type_.kind in OBJECTS or _is_state(type_):
+        cls.attributes[name] = type_
+    elif type_.kind == "state":
+        cls.attributes[name] = type_ if cls.shows(name) else Type("state", name=types.KEPT)
 
 
 def _note_stored(it: Interpreter, base: Sym, name: str, value: Value) -> None:
