@@ -8,11 +8,13 @@ from pytest_purestate._check import ir
 from pytest_purestate._check.apis import OBJECTS
 from pytest_purestate._check.flow import aliases, callers, defaults, order, statics, types, variables
 from pytest_purestate._check.flow.classes import family_of, is_frozen
-from pytest_purestate._check.flow.facts import Handed, Mutation
-from pytest_purestate._check.flow.values import NOTHING, Choice, Const, Range, Sym, Type, Value, leaves
+from pytest_purestate._check.flow.facts import Handed, Mutation, Renewal
+from pytest_purestate._check.flow.values import NOTHING, Choice, Const, Range, Root, Sym, Type, Value, leaves
 from pytest_purestate._check.model import Confidence
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from pytest_purestate._check.flow.classes import ClassInfo
     from pytest_purestate._check.flow.interpret import Interpreter
 
@@ -25,6 +27,7 @@ __all__ = [
     "is_mutator",
     "list_length",
     "mutate",
+    "renew",
     "store_attribute",
     "store_item",
     "visible_to",
@@ -37,7 +40,9 @@ MUTATORS = frozenset(
 """Methods by which Python's containers are edited in place."""
 
 
+_LEVELS = 2  # of containers in a container of arrays
 _MANY = 50  # calls of a function of which what they hand over is remembered
+_NO_NUMBERS = ("list", "tuple", "set", "str", "path", "static")
 _GIVING = frozenset(("pop", "popitem", "setdefault", "popleft"))
 
 
@@ -191,11 +196,7 @@ def hand(it: Interpreter, param: ir.Param, value: Value, ref: int) -> None:
         kind = "param"
     elif _is_state(type_) or (type_.kind == "state" and root.base is None):
         kind = "state"
-    elif type_.kind == "dict" and any(
-        types.typeof(it, leaf).kind == "array"
-        for _, item in it.state.held().get(root, ())
-        for leaf in leaves(item)
-    ):
+    elif type_.kind in ("dict", "list") and _holds_arrays(it, root, it.state.held()):
         kind = "dict"
     known = it.context.facts.handed.setdefault(param, []) if kind else []
     if kind and len(known) < _MANY and not any(handed.ref == ref for handed in known):
@@ -204,6 +205,18 @@ def hand(it: Interpreter, param: ir.Param, value: Value, ref: int) -> None:
         for name, held in it.state.env.items() if kind != "param" else ():
             if isinstance(held, Sym) and held.root is root:
                 it.frame.handed.setdefault(name, []).append(handed)
+
+
+def _holds_arrays(
+    it: Interpreter, root: Root, held: Mapping[Root, Sequence[tuple[Sym, Value]]], depth: int = 0
+) -> bool:
+    """Whether a container made here holds JAX arrays, or containers that do."""
+    return any(
+        types.typeof(it, leaf).kind == "array"
+        or (depth < _LEVELS and isinstance(leaf, Sym) and _holds_arrays(it, leaf.root, held, depth + 1))
+        for _, item in held.get(root, ())
+        for leaf in leaves(item)
+    )
 
 
 def store_attribute(it: Interpreter, base: Value, target: ir.GetAttr, value: Value, node: object) -> None:
@@ -365,6 +378,29 @@ def augment_name(it: Interpreter, old: Value, target: ir.Name, value: Value, nod
             None, Confidence.MEDIUM,
         )  # fmt: skip
         it.frame.facts.mutations.setdefault((node.ref, "augmented"), fact)
+
+
+def renew(it: Interpreter, target: ir.Name, op: str, new: Value, ref: int) -> None:
+    """Note that a loop makes a new array of an old one under its name: ``x op= v``, or ``x = x op v``."""
+    old = it.state.env.get(target.id)
+    if not isinstance(old, Sym) or types.typeof(it, new).kind in _NO_NUMBERS:
+        return
+    type_ = types.typeof(it, old)
+    kind = "array" if not type_.kind and _is_among_arrays(it, old) else type_.kind
+    if kind in ("array", "state") or (not kind and old.path):
+        sure = type_.certain and not type_.name.startswith(callers.GIVEN)
+        fact = Renewal(ref, target.id, old, kind, sure, op)
+        it.frame.facts.renewals.setdefault(ref, fact)
+
+
+def _is_among_arrays(it: Interpreter, place: Sym) -> bool:
+    """Whether an item, it is not known which one, is of a container made here that holds nothing but JAX arrays."""
+    if len(place.path) != 1 or place.root.kind != "local" or not isinstance(place.path[0][1], Sym):
+        return False
+    held = [item for at, item in it.state.held().get(place.root, ()) if at.path[0][0] == "["]
+    return bool(held) and all(
+        types.typeof(it, leaf).kind == "array" or leaf == place for item in held for leaf in leaves(item)
+    )
 
 
 def is_plain_container(it: Interpreter, base: Value) -> bool:

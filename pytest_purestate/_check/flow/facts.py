@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from pytest_purestate._check import ir
-from pytest_purestate._check.flow.results import children
+from pytest_purestate._check.flow.results import children, forgets
 from pytest_purestate._check.flow.values import Donation, Func, Guards, Origin, Path, Root, Sym, Type, Use
 from pytest_purestate._check.model import Confidence, Edit, Label, Span
 
@@ -33,6 +33,7 @@ __all__ = [
     "Outdated",
     "Rebound",
     "Rebuilt",
+    "Renewal",
     "Reuse",
     "Seed",
     "SharedDefault",
@@ -143,7 +144,7 @@ class Mutation:
 
 @dataclass(slots=True, eq=False)
 class Handed:
-    """What a call gives to a parameter: a ``state``, a ``dict`` of arrays, or a ``param`` of the caller (``root``).
+    """What a call gives to a parameter: a ``state``, a container (``dict``) of arrays, or a ``param`` of the caller (``root``).
 
     ``again``: the caller looks at the same object behind the call.
     """
@@ -363,6 +364,22 @@ class Successor:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Renewal:
+    """A name for an array of a container (``place``) gets a new array, which arithmetic makes of the old one.
+
+    ``kind`` is that of the old value's type: array, state, or nothing where only its use may tell what it is.
+    ``sure``: that is known by where it came from.
+    """
+
+    ref: int
+    name: str
+    place: Sym
+    kind: str
+    sure: bool
+    op: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Lost:
     """A successor that is never looked at: its name (or the statement that left it behind) and the call.
 
@@ -463,6 +480,7 @@ class FunctionFacts:
     attributes: dict[tuple[Root, str], int] = field(default_factory=dict)  # read of objects, and where first
     successors: dict[int, Successor] = field(default_factory=dict)
     lost: dict[int, Lost] = field(default_factory=dict)
+    renewals: dict[int, Renewal] = field(default_factory=dict)  # of names, in loops
     steps: bool = False
     shared: dict[int, SharedStream] = field(default_factory=dict)
     constants: dict[int, ConstantKey] = field(default_factory=dict)
@@ -639,6 +657,36 @@ class ModuleFacts:
             else:
                 todo += children(node)
         return False
+
+    def holds_arrays(self, root: Root) -> bool:
+        """Whether an object is used as parameters, here or by who hands it over, or calls hand over JAX arrays in it."""
+        used = {(known.owner, known.name) for facts in self.functions for known in facts.state_like}
+        if any(root in facts.state_like for facts in self.functions):
+            return True
+        todo, seen = [root], {(root.owner, root.name)}
+        while todo:
+            top = todo.pop()
+            if top.kind != "param" or not isinstance(top.owner, ir.Function):
+                continue
+            if (top.owner, top.name) in used:
+                return True
+            for param in top.owner.params:
+                for handed in self.handed.get(param, ()) if param.name == top.name else ():
+                    if handed.kind != "param":
+                        return True
+                    if (handed.root.owner, handed.root.name) not in seen:
+                        seen.add((handed.root.owner, handed.root.name))
+                        todo.append(handed.root)
+        return False
+
+    def forgotten(self, facts: FunctionFacts) -> Iterator[tuple[Renewal, ir.For]]:
+        """The new arrays that a loop binds to its own variable, and nobody reads before the next pass does the same."""
+        module = self.context.lowered.module
+        body = facts.function.body if facts.function is not None else module.body
+        for renewal in facts.renewals.values():
+            loop = forgets(body, renewal.ref, renewal.name)
+            if loop is not None:
+                yield renewal, loop
 
     def lent_buffers(self) -> Iterator[tuple[FunctionFacts, Aliased]]:
         """Writes into a buffer on an object that one of its methods gave away as an array."""

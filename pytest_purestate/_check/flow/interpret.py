@@ -18,7 +18,7 @@ replay the summary (``calls.py``). Keys are spent in ``keys.py``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from pytest_purestate._check import ir
 from pytest_purestate._check.apis import ELEMENTS, OBJECTS
@@ -365,6 +365,8 @@ class Interpreter:
         )
         value = self.glanced(node.value) if alias else self.eval(node.value)
         for target in node.targets:
+            if self.frame.loops and isinstance(target, ir.Name) and _is_made_of(node.value, target.id):
+                edits.renew(self, target, node.value.op, value, node.ref)
             if isinstance(value, Wrapped) and isinstance(target, ir.Name):
                 self.frame.jitted[target.id] = node.value.ref
             self.assign(target, value, node)
@@ -444,6 +446,8 @@ class Interpreter:
             if isinstance(old, Sym) and isinstance(new, Sym) and types.typeof(self, new).kind == "list":
                 new.root.uid = old.root.uid  # the same list, as far as anybody can tell
                 order.added(self, new)
+            if self.frame.loops:
+                edits.renew(self, target, node.op, new, node.ref)
             self.assign_name(target.id, new, target.ref)
         elif isinstance(target, ir.GetAttr):
             base = self.eval(target.base, moved=False)
@@ -1111,6 +1115,13 @@ class Interpreter:
         if node.kind == "string":
             return self.fresh(Type("str") if all(static) else types.TEXT, node.ref)
         return self.fresh(UNKNOWN, node.ref)
+
+
+def _is_made_of(node: ir.Expr, name: str) -> TypeGuard[ir.Binary]:
+    """Whether an expression is arithmetic with a variable."""
+    if not isinstance(node, ir.Binary):
+        return False
+    return any(isinstance(side, ir.Name) and side.id == name for side in (node.left, node.right))
 
 
 def _is_computed(value: Value) -> bool:

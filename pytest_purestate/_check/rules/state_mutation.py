@@ -148,7 +148,11 @@ def _given(
                 state_like or _given(module, owner, handed.root.name, harmful=False, seen=seen) is not None
             ):
                 return handed.ref
-        elif (handed.again or not harmful) and (handed.kind == "state" or name in _STATE_NAMES):
+        elif (handed.again or not harmful) and (
+            handed.kind == "state"
+            or name in _STATE_NAMES
+            or any(handed.root in facts.state_like for facts in module.functions)
+        ):
             return handed.ref
     return None
 
