@@ -13,8 +13,6 @@ from pytest_purestate._check.flow.values import NOTHING, Choice, Const, Range, R
 from pytest_purestate._check.model import Confidence
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from pytest_purestate._check.flow.classes import ClassInfo
     from pytest_purestate._check.flow.interpret import Interpreter
 
@@ -40,7 +38,7 @@ MUTATORS = frozenset(
 """Methods by which Python's containers are edited in place."""
 
 
-_LEVELS = 2  # of containers in a container of arrays
+_LEVELS = 3  # of containers that hold arrays
 _MANY = 50  # calls of a function of which what they hand over is remembered
 _NO_NUMBERS = ("list", "tuple", "set", "str", "path", "static")
 _GIVING = frozenset(("pop", "popitem", "setdefault", "popleft"))
@@ -196,7 +194,7 @@ def hand(it: Interpreter, param: ir.Param, value: Value, ref: int) -> None:
         kind = "param"
     elif _is_state(type_) or (type_.kind == "state" and root.base is None):
         kind = "state"
-    elif type_.kind in ("dict", "list") and _holds_arrays(it, root, it.state.held()):
+    elif type_.kind in ("dict", "list") and _holds_arrays(it, root):
         kind = "dict"
     known = it.context.facts.handed.setdefault(param, []) if kind else []
     if kind and len(known) < _MANY and not any(handed.ref == ref for handed in known):
@@ -207,16 +205,17 @@ def hand(it: Interpreter, param: ir.Param, value: Value, ref: int) -> None:
                 it.frame.handed.setdefault(name, []).append(handed)
 
 
-def _holds_arrays(
-    it: Interpreter, root: Root, held: Mapping[Root, Sequence[tuple[Sym, Value]]], depth: int = 0
-) -> bool:
+def _holds_arrays(it: Interpreter, container: Root) -> bool:
     """Whether a container made here holds JAX arrays, or containers that do."""
-    return any(
-        types.typeof(it, leaf).kind == "array"
-        or (depth < _LEVELS and isinstance(leaf, Sym) and _holds_arrays(it, leaf.root, held, depth + 1))
-        for _, item in held.get(root, ())
-        for leaf in leaves(item)
-    )
+    held = it.state.held()
+    level, met = [container], {container}
+    for _ in range(_LEVELS):
+        found = [leaf for root in level for _, item in held.get(root, ()) for leaf in leaves(item)]
+        if any(types.typeof(it, leaf).kind == "array" for leaf in found):
+            return True
+        level = list({leaf.root for leaf in found if isinstance(leaf, Sym)} - met)
+        met.update(level)
+    return False
 
 
 def store_attribute(it: Interpreter, base: Value, target: ir.GetAttr, value: Value, node: object) -> None:
