@@ -9,7 +9,7 @@ nothing: what is found in a file depends on that file and its imports.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
@@ -33,7 +33,7 @@ _SAYS_NOTHING = frozenset(("", "none"))
 
 
 def note(it: Interpreter, param: ir.Param, value: Value, ref: int) -> None:
-    """Note what a call of a function of this module hands to a parameter, and to the parts of a tuple."""
+    """Note what a call of a function of this module hands to a parameter, and to the parts of a container."""
     if param.kind not in ("*", "**"):
         _note(it, it.context.facts.given.setdefault(param, {}), (), value, ref)
 
@@ -44,9 +44,9 @@ def _note(
     """Note what is handed over as one part of a parameter."""
     known = given.setdefault(path, {})
     for option in options(value) if len(known) < _ENOUGH else ():
+        for index, item in _items(it, option) if len(path) < _DEEP else ():
+            _note(it, given, (*path, ("[", index)), item, ref)
         if isinstance(option, Tup):
-            for index, item in enumerate(option.items[:_WIDE] if len(path) < _DEEP else ()):
-                _note(it, given, (*path, ("[", index)), item, ref)
             continue
         type_ = dataclasses.replace(types.typeof(it, option), certain=True)
         if type_.kind not in _SAYS_NOTHING:
@@ -54,6 +54,21 @@ def _note(
         elif isinstance(option, Sym) and not type_.kind:
             for handed_on in _slots(option):
                 known.setdefault(handed_on, ref)
+
+
+def _items(it: Interpreter, value: Value) -> Sequence[tuple[object, Value]]:
+    """The items of a tuple, or of a dict or list that was written out here, as far as it is known which they are."""
+    if isinstance(value, Tup):
+        return list(enumerate(value.items[:_WIDE]))
+    if not isinstance(value, Sym) or value.path or value.root.kind != "local":
+        return ()
+    if value.root.origin is None or value.root.origin.verb not in ("dict", "list"):
+        return ()
+    held = it.state.held().get(value.root, ())
+    items = [
+        (place.path[0][1], item) for place, item in held if len(place.path) == 1 and place.path[0][0] == "["
+    ]
+    return [(index, item) for index, item in items if isinstance(index, int | str)][:_WIDE]
 
 
 def _slots(value: Sym) -> Iterator[Slot]:

@@ -40,7 +40,7 @@ MUTATORS = frozenset(
 
 _LEVELS = 3  # of containers that hold arrays
 _MANY = 50  # calls of a function of which what they hand over is remembered
-_NO_NUMBERS = ("list", "tuple", "set", "str", "path", "static")
+_CONTAINERS = ("list", "tuple", "dict", "set", "str", "path")
 _GIVING = frozenset(("pop", "popitem", "setdefault", "popleft"))
 
 
@@ -283,7 +283,9 @@ def _note_kept(it: Interpreter, base: Sym, name: str, value: Value) -> None:
     if type_.kind in OBJECTS or _is_state(type_):
         cls.attributes[name] = type_
     elif type_.kind == "state":
-        cls.attributes[name] = type_ if cls.shows(name) else Type("state", name=types.KEPT)
+        twins = [at for at, held in it.state.heap.items() if held == value and at.root is base.root]
+        shown = len(twins) > 1 or cls.shows(name)
+        cls.attributes[name] = type_ if shown else Type("state", name=types.KEPT)
 
 
 def _note_stored(it: Interpreter, base: Sym, name: str, value: Value) -> None:
@@ -360,11 +362,13 @@ def delete_item(
 
 
 def augment_name(it: Interpreter, old: Value, target: ir.Name, value: Value, node: ir.AugAssign) -> None:
-    """``x op= v``: rebinds for JAX arrays and numbers, edits in place for numpy arrays and lists."""
+    """``x op= v``: rebinds for JAX arrays and numbers, edits in place for numpy arrays, lists and dicts."""
     if not isinstance(old, Sym):
         return
     if types.typeof(it, old).kind == "numpy":
         aliases.write(it, old, node.ref, target.ref)
+    if node.op == "|" and not old.path and types.typeof(it, old).kind == "state":  # an item may be an array
+        mutate(it, old, target, node.ref, target.ref, "|=")
     if old.path or old.root.kind != "param":
         return
     if node.op in ("+", "|", "&", "-", "^"):
@@ -382,11 +386,14 @@ def augment_name(it: Interpreter, old: Value, target: ir.Name, value: Value, nod
 def renew(it: Interpreter, target: ir.Name, op: str, new: Value, ref: int) -> None:
     """Note that a loop makes a new array of an old one under its name: ``x op= v``, or ``x = x op v``."""
     old = it.state.env.get(target.id)
-    if not isinstance(old, Sym) or types.typeof(it, new).kind in _NO_NUMBERS:
+    parts = new.root.made_of if isinstance(new, Sym) else ()
+    if not isinstance(old, Sym) or any(types.typeof(it, part).kind in _CONTAINERS for part in (new, *parts)):
         return
     type_ = types.typeof(it, old)
     kind = "array" if not type_.kind and _is_among_arrays(it, old) else type_.kind
-    if kind in ("array", "state") or (not kind and old.path):
+    if kind == "array" or (
+        kind in ("state", "") and op != "|" and (kind or old.path)
+    ):  # dicts are joined in place
         sure = type_.certain and not type_.name.startswith(callers.GIVEN)
         fact = Renewal(ref, target.id, old, kind, sure, op)
         it.frame.facts.renewals.setdefault(ref, fact)

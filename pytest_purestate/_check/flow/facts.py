@@ -553,7 +553,7 @@ class ModuleFacts:
     handed: dict[ir.Param, list[Handed]] = field(default_factory=dict)  # states that calls give to parameters
     given: dict[ir.Param, dict[Path, dict[Type | Slot, int]]] = field(
         default_factory=dict
-    )  # what calls give to parameters and to the parts of those that are tuples, and where
+    )  # what calls give to parameters and to the items of those that are containers, and where
     told: dict[Slot, tuple[Type, int]] = field(
         default_factory=dict
     )  # those whose type only such a call tells
