@@ -93,16 +93,15 @@ def evidence_for(it: Interpreter, place: Sym, seen: str) -> tuple[str, Confidenc
         return "frozen", Confidence.HIGH
     if seen == "memo":
         return seen, Confidence.HIGH
-    if type_.kind == "state" and not type_.name.startswith(callers.GIVEN) and not _is_own(it, place, type_):
+    if type_.kind == "state" and not type_.name.startswith(callers.GIVEN) and not _is_own(place, type_):
         return seen, Confidence.HIGH if type_.certain else Confidence.MEDIUM
     return seen, Confidence.LOW
 
 
-def _is_own(it: Interpreter, place: Sym, type_: Type) -> bool:
+def _is_own(place: Sym, type_: Type) -> bool:
     """Whether a method edits a state that its own object keeps to itself: an object may fill what it holds."""
-    function, root = it.frame.function, place.root
-    own = function is not None and root.owner is function and root.name == function.receiver
-    return own and type_.name == types.KEPT
+    owner = place.root.owner
+    return type_.name == types.KEPT and isinstance(owner, ir.Function) and owner.receiver == place.root.name
 
 
 def mutate(

@@ -218,7 +218,8 @@ class Interpreter:
                     parent.moved.add(value.root)
                 successions.handed_on(parent, value)
                 type_ = types.typeof(self, value) if value is not None else UNKNOWN
-                sym = Sym(Root("free", type_, name, owner=parent.function))
+                held = value if isinstance(value, Sym) else None
+                sym = Sym(Root("free", type_, name, owner=parent.function, held=held))
                 frame.free[name] = sym
                 return sym
             parent = parent.parent

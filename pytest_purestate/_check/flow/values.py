@@ -142,7 +142,8 @@ class Root:
     ``owner`` says whose parameter or variable it is. ``memo`` marks results of cached functions, ``constant``
     keys whose seed never differs: it is the name of a module variable, or empty for a literal; ``passes`` are the loop passes in which a key was made. ``gone`` marks what is
     left of an object whose buffers were donated; ``made_of`` are the values that an operation was given.
-    ``succeeds`` says which value this one was made to take the place of.
+    ``succeeds`` says which value this one was made to take the place of, ``held`` what a captured variable was
+    bound to when it was first looked at.
     """
 
     kind: str
@@ -158,6 +159,7 @@ class Root:
     gone: Donation | None = None
     made_of: tuple[Value, ...] = ()
     succeeds: Succession | None = None
+    held: Sym | None = None
     uid: int = field(default_factory=lambda: next(unique))
 
 
