@@ -137,6 +137,7 @@ def mutate(
         return
     if not isinstance(base, Sym):
         return
+    base = _collected(it, base)
     type_ = types.typeof(it, base)
     if leaf and type_.kind == "state" and type_.name.endswith(types.GRADIENT.name):
         type_ = Type("array", certain=False)
@@ -171,6 +172,25 @@ def mutate(
     known = it.frame.facts.mutations.get(key)
     if known is None or (not known.visible and seen) or known.evidence < evidence:
         it.frame.facts.mutations[key] = fact
+
+
+def _collected(it: Interpreter, place: Sym) -> Sym:
+    """The object that a comprehension collected, for an item of its result of which it is not known which one it is."""
+    origin = place.root.origin
+    if not place.path or place.root.kind != "local" or origin is None or origin.verb != "comprehension":
+        return place
+    (kind, _), *below = place.path
+    items = {at.path: item for at, item in it.state.held().get(place.root, ())}
+    stored = [leaf for path, item in items.items() if len(path) == 1 for leaf in leaves(item)]
+    held = [
+        leaf for leaf in stored if not (isinstance(leaf, Sym) and leaf.root is place.root)
+    ]  # never stored there
+    first = held[0] if held and kind == "[" and place.path[:1] not in items else None
+    if not isinstance(first, Sym) or any(
+        not isinstance(leaf, Sym) or leaf.root.kind == "local" for leaf in held
+    ):
+        return place  # a copy, of some items at least
+    return Sym(first.root, (*first.path, *below))
 
 
 def _below_copy(it: Interpreter, place: Sym, node: ir.Expr | None) -> bool:
