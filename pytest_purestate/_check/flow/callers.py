@@ -9,15 +9,16 @@ nothing: what is found in a file depends on that file and its imports.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
 from pytest_purestate._check.flow import types
 from pytest_purestate._check.flow.classes import is_frozen
-from pytest_purestate._check.flow.values import Func, Root, Sym, Type, Value, leaves
+from pytest_purestate._check.flow.values import Func, Path, Root, Sym, Tup, Type, Value, leaves, options
 
 if TYPE_CHECKING:
+    from pytest_purestate._check.flow.facts import Slot
     from pytest_purestate._check.flow.interpret import Interpreter
 
 __all__ = ["GIVEN", "forget", "note", "wanted"]
@@ -26,49 +27,78 @@ GIVEN = "~given"
 """How the name of a state begins that only calls tell: other callers may hand over something else."""
 
 _ENOUGH = 4  # kinds of things handed to one parameter: calls that differ agree on nothing
+_DEEP = 2  # levels of a tuple, and
+_WIDE = 8  # items of each, whose parts are told apart
 _SAYS_NOTHING = frozenset(("", "none"))
 
 
 def note(it: Interpreter, param: ir.Param, value: Value, ref: int) -> None:
-    """Note what a call of a function of this module hands to a parameter."""
-    if param.kind in ("*", "**"):
-        return
-    known = it.context.facts.given.setdefault(param, {})
-    for leaf in leaves(value) if len(known) < _ENOUGH else ():
-        type_ = dataclasses.replace(types.typeof(it, leaf), certain=True)
+    """Note what a call of a function of this module hands to a parameter, and to the parts of a container."""
+    if param.kind not in ("*", "**"):
+        _note(it, it.context.facts.given.setdefault(param, {}), (), value, ref)
+
+
+def _note(
+    it: Interpreter, given: dict[Path, dict[Type | Slot, int]], path: Path, value: Value, ref: int
+) -> None:
+    """Note what is handed over as one part of a parameter."""
+    known = given.setdefault(path, {})
+    for option in options(value) if len(known) < _ENOUGH else ():
+        for index, item in _items(it, option) if len(path) < _DEEP else ():
+            _note(it, given, (*path, ("[", index)), item, ref)
+        if isinstance(option, Tup):
+            continue
+        type_ = dataclasses.replace(types.typeof(it, option), certain=True)
         if type_.kind not in _SAYS_NOTHING:
             known.setdefault(type_, ref)
-        elif isinstance(leaf, Sym) and not leaf.path and not type_.kind:
-            for handed_on in _params(leaf):
+        elif isinstance(option, Sym) and not type_.kind:
+            for handed_on in _slots(option):
                 known.setdefault(handed_on, ref)
 
 
-def _params(value: Sym) -> Iterator[ir.Param]:
-    """The parameter of the caller that is handed on, or whose successor is."""
+def _items(it: Interpreter, value: Value) -> Sequence[tuple[object, Value]]:
+    """The items of a tuple, or of a dict or list that was written out here, as far as it is known which they are."""
+    if isinstance(value, Tup):
+        return list(enumerate(value.items[:_WIDE]))
+    if not isinstance(value, Sym) or value.path or value.root.kind != "local":
+        return ()
+    if value.root.origin is None or value.root.origin.verb not in ("dict", "list"):
+        return ()
+    held = it.state.held().get(value.root, ())
+    items = [
+        (place.path[0][1], item) for place, item in held if len(place.path) == 1 and place.path[0][0] == "["
+    ]
+    return [(index, item) for index, item in items if isinstance(index, int | str)][:_WIDE]
+
+
+def _slots(value: Sym) -> Iterator[Slot]:
+    """The parameter of the caller, or the part of one, that is handed on, or whose successor is."""
     olds: Iterable[Value] = (value,)
     if value.root.kind == "local" and value.root.succeeds is not None:
         olds = leaves(value.root.succeeds.old)
     for old in olds:
-        if isinstance(old, Sym) and not old.path and (param := _param(old.root)) is not None:
-            yield param
+        if isinstance(old, Sym) and len(old.path) <= _DEEP and (param := _param(old.root)) is not None:
+            yield param, old.path
 
 
-def wanted(it: Interpreter) -> dict[ir.Param, Type]:
+def wanted(it: Interpreter) -> dict[ir.Param, dict[Path, Type]]:
     """What calls tell of the parameters of functions that edit something of one, where nobody knew."""
-    out: dict[ir.Param, Type] = {}
-    for facts in it.context.facts.functions:
-        for mutation in facts.mutations.values():
-            owner = _edited(mutation.place)
-            for param in owner.params if owner is not None else ():
-                if param not in it.given and (told := _told(it, param)) is not None:
-                    type_, it.context.facts.told[param] = told
-                    out[param] = type_
+    out: dict[ir.Param, dict[Path, Type]] = {}
+    facts = it.context.facts
+    edited = [_edited(mutation.place) for each in facts.functions for mutation in each.mutations.values()]
+    for owner in dict.fromkeys(edited):
+        for param in owner.params if owner is not None else ():
+            known = it.given.get(param, {})
+            for path in facts.given.get(param, ()):
+                if path not in known and (told := _told(it, param, path)) is not None:
+                    facts.told[param, path] = told
+                    out.setdefault(param, dict(known))[path] = told[0]
     return out
 
 
-def _told(it: Interpreter, param: ir.Param) -> tuple[Type, int] | None:
-    """What all the calls that say something of a parameter hand over, and where one of them does."""
-    found = it.context.facts.types_given(param)
+def _told(it: Interpreter, param: ir.Param, path: Path) -> tuple[Type, int] | None:
+    """What all the calls that say something of a part of a parameter hand over, and where one of them does."""
+    found = it.context.facts.types_given(param, path)
     if len(found) != 1:
         return None
     ((type_, ref),) = found.items()

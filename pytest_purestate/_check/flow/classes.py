@@ -85,6 +85,14 @@ class ClassInfo:
         """What a constructor, of the class or of a base, keeps under a name."""
         return next((info.attributes[name] for info in self.lineage() if name in info.attributes), None)
 
+    def shows(self, name: str) -> bool:
+        """Whether a property hands out what is kept under a name."""
+        members = [member for info in self.lineage() for member in info.namespace.values()]
+        return any(
+            isinstance(member, Func) and member.role == "property" and _gives(member.function) == name
+            for member in members
+        )
+
     def keeps_arrays(self, name: str, classes: Iterable[ClassInfo]) -> bool:
         """Whether all that is stored under a name is a JAX array; ``classes`` may have this one as a base."""
         stored = self._stored(name, classes)
@@ -179,6 +187,19 @@ class ClassInfo:
                 if inherited[0]:
                     return inherited
         return "", False
+
+
+def _gives(function: ir.Function) -> str:
+    """The attribute of its own object that a method returns at its end; empty for others."""
+    last = function.body[-1] if function.body else None
+    value = last.value if isinstance(last, ir.Return) else None
+    if (
+        isinstance(value, ir.GetAttr)
+        and isinstance(value.base, ir.Name)
+        and value.base.id == function.receiver
+    ):
+        return value.name
+    return ""
 
 
 def family_of(type_: Type) -> str:

@@ -8,8 +8,8 @@ from pytest_purestate._check import ir
 from pytest_purestate._check.apis import OBJECTS
 from pytest_purestate._check.flow import aliases, callers, defaults, order, statics, types, variables
 from pytest_purestate._check.flow.classes import family_of, is_frozen
-from pytest_purestate._check.flow.facts import Handed, Mutation
-from pytest_purestate._check.flow.values import NOTHING, Choice, Const, Range, Sym, Type, Value, leaves
+from pytest_purestate._check.flow.facts import Handed, Mutation, Renewal
+from pytest_purestate._check.flow.values import NOTHING, Choice, Const, Range, Root, Sym, Type, Value, leaves
 from pytest_purestate._check.model import Confidence
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ __all__ = [
     "is_mutator",
     "list_length",
     "mutate",
+    "renew",
     "store_attribute",
     "store_item",
     "visible_to",
@@ -37,7 +38,9 @@ MUTATORS = frozenset(
 """Methods by which Python's containers are edited in place."""
 
 
+_LEVELS = 3  # of containers that hold arrays
 _MANY = 50  # calls of a function of which what they hand over is remembered
+_CONTAINERS = ("list", "tuple", "dict", "set", "str", "path")
 _GIVING = frozenset(("pop", "popitem", "setdefault", "popleft"))
 
 
@@ -90,9 +93,15 @@ def evidence_for(it: Interpreter, place: Sym, seen: str) -> tuple[str, Confidenc
         return "frozen", Confidence.HIGH
     if seen == "memo":
         return seen, Confidence.HIGH
-    if type_.kind == "state" and not type_.name.startswith(callers.GIVEN):
+    if type_.kind == "state" and not type_.name.startswith(callers.GIVEN) and not _is_own(place, type_):
         return seen, Confidence.HIGH if type_.certain else Confidence.MEDIUM
     return seen, Confidence.LOW
+
+
+def _is_own(place: Sym, type_: Type) -> bool:
+    """Whether a method edits a state that its own object keeps to itself: an object may fill what it holds."""
+    owner = place.root.owner
+    return type_.name == types.KEPT and isinstance(owner, ir.Function) and owner.receiver == place.root.name
 
 
 def mutate(
@@ -128,6 +137,7 @@ def mutate(
         return
     if not isinstance(base, Sym):
         return
+    base = _collected(it, base)
     type_ = types.typeof(it, base)
     if leaf and type_.kind == "state" and type_.name.endswith(types.GRADIENT.name):
         type_ = Type("array", certain=False)
@@ -164,6 +174,25 @@ def mutate(
         it.frame.facts.mutations[key] = fact
 
 
+def _collected(it: Interpreter, place: Sym) -> Sym:
+    """The object that a comprehension collected, for an item of its result of which it is not known which one it is."""
+    origin = place.root.origin
+    if not place.path or place.root.kind != "local" or origin is None or origin.verb != "comprehension":
+        return place
+    (kind, _), *below = place.path
+    items = {at.path: item for at, item in it.state.held().get(place.root, ())}
+    stored = [leaf for path, item in items.items() if len(path) == 1 for leaf in leaves(item)]
+    held = [
+        leaf for leaf in stored if not (isinstance(leaf, Sym) and leaf.root is place.root)
+    ]  # never stored there
+    first = held[0] if held and kind == "[" and place.path[:1] not in items else None
+    if not isinstance(first, Sym) or any(
+        not isinstance(leaf, Sym) or leaf.root.kind == "local" for leaf in held
+    ):
+        return place  # a copy, of some items at least
+    return Sym(first.root, (*first.path, *below))
+
+
 def _below_copy(it: Interpreter, place: Sym, node: ir.Expr | None) -> bool:
     """Whether the way to a place leads through a name of a shallow copy of what it belongs to."""
     while isinstance(node, ir.GetAttr | ir.GetItem):
@@ -184,11 +213,7 @@ def hand(it: Interpreter, param: ir.Param, value: Value, ref: int) -> None:
         kind = "param"
     elif _is_state(type_) or (type_.kind == "state" and root.base is None):
         kind = "state"
-    elif type_.kind == "dict" and any(
-        types.typeof(it, leaf).kind == "array"
-        for _, item in it.state.held().get(root, ())
-        for leaf in leaves(item)
-    ):
+    elif type_.kind in ("dict", "list") and _holds_arrays(it, root):
         kind = "dict"
     known = it.context.facts.handed.setdefault(param, []) if kind else []
     if kind and len(known) < _MANY and not any(handed.ref == ref for handed in known):
@@ -197,6 +222,19 @@ def hand(it: Interpreter, param: ir.Param, value: Value, ref: int) -> None:
         for name, held in it.state.env.items() if kind != "param" else ():
             if isinstance(held, Sym) and held.root is root:
                 it.frame.handed.setdefault(name, []).append(handed)
+
+
+def _holds_arrays(it: Interpreter, container: Root) -> bool:
+    """Whether a container made here holds JAX arrays, or containers that do."""
+    held = it.state.held()
+    level, met = [container], {container}
+    for _ in range(_LEVELS):
+        found = [leaf for root in level for _, item in held.get(root, ()) for leaf in leaves(item)]
+        if any(types.typeof(it, leaf).kind == "array" for leaf in found):
+            return True
+        level = list({leaf.root for leaf in found if isinstance(leaf, Sym)} - met)
+        met.update(level)
+    return False
 
 
 def store_attribute(it: Interpreter, base: Value, target: ir.GetAttr, value: Value, node: object) -> None:
@@ -253,14 +291,20 @@ def _put_back(it: Interpreter, base: Value, name: str, value: Value) -> bool:
 
 
 def _note_kept(it: Interpreter, base: Sym, name: str, value: Value) -> None:
-    """Note what object of a library a constructor keeps."""
+    """Note what object of a library, what frozen value or which state a constructor keeps."""
     function = it.frame.function
     if function is None or function.owner is None or function.name not in ("__init__", "__post_init__"):
         return
     cls = base.root.type.cls
     type_ = types.typeof(it, value)
-    if base.root.owner is function and not base.path and cls is not None and type_.kind in OBJECTS:
-        cls.attributes.setdefault(name, type_)
+    if base.root.owner is not function or base.path or cls is None or name in cls.attributes:
+        return
+    if type_.kind in OBJECTS or _is_state(type_):
+        cls.attributes[name] = type_
+    elif type_.kind == "state":
+        twins = [at for at, held in it.state.heap.items() if held == value and at.root is base.root]
+        shown = len(twins) > 1 or cls.shows(name)
+        cls.attributes[name] = type_ if shown else Type("state", name=types.KEPT)
 
 
 def _note_stored(it: Interpreter, base: Sym, name: str, value: Value) -> None:
@@ -337,11 +381,13 @@ def delete_item(
 
 
 def augment_name(it: Interpreter, old: Value, target: ir.Name, value: Value, node: ir.AugAssign) -> None:
-    """``x op= v``: rebinds for JAX arrays and numbers, edits in place for numpy arrays and lists."""
+    """``x op= v``: rebinds for JAX arrays and numbers, edits in place for numpy arrays, lists and dicts."""
     if not isinstance(old, Sym):
         return
     if types.typeof(it, old).kind == "numpy":
         aliases.write(it, old, node.ref, target.ref)
+    if node.op == "|" and not old.path and types.typeof(it, old).kind == "state":  # an item may be an array
+        mutate(it, old, target, node.ref, target.ref, "|=")
     if old.path or old.root.kind != "param":
         return
     if node.op in ("+", "|", "&", "-", "^"):
@@ -354,6 +400,32 @@ def augment_name(it: Interpreter, old: Value, target: ir.Name, value: Value, nod
             None, Confidence.MEDIUM,
         )  # fmt: skip
         it.frame.facts.mutations.setdefault((node.ref, "augmented"), fact)
+
+
+def renew(it: Interpreter, target: ir.Name, op: str, new: Value, ref: int) -> None:
+    """Note that a loop makes a new array of an old one under its name: ``x op= v``, or ``x = x op v``."""
+    old = it.state.env.get(target.id)
+    parts = new.root.made_of if isinstance(new, Sym) else ()
+    if not isinstance(old, Sym) or any(types.typeof(it, part).kind in _CONTAINERS for part in (new, *parts)):
+        return
+    type_ = types.typeof(it, old)
+    kind = "array" if not type_.kind and _is_among_arrays(it, old) else type_.kind
+    if kind == "array" or (
+        kind in ("state", "") and op != "|" and (kind or old.path)
+    ):  # dicts are joined in place
+        sure = type_.certain and not type_.name.startswith(callers.GIVEN)
+        fact = Renewal(ref, target.id, old, kind, sure, op)
+        it.frame.facts.renewals.setdefault(ref, fact)
+
+
+def _is_among_arrays(it: Interpreter, place: Sym) -> bool:
+    """Whether an item, it is not known which one, is of a container made here that holds nothing but JAX arrays."""
+    if len(place.path) != 1 or place.root.kind != "local" or not isinstance(place.path[0][1], Sym):
+        return False
+    held = [item for at, item in it.state.held().get(place.root, ()) if at.path[0][0] == "["]
+    return bool(held) and all(
+        types.typeof(it, leaf).kind == "array" or leaf == place for item in held for leaf in leaves(item)
+    )
 
 
 def is_plain_container(it: Interpreter, base: Value) -> bool:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from pytest_purestate._check import ir
-from pytest_purestate._check.flow.results import children
-from pytest_purestate._check.flow.values import Donation, Func, Guards, Origin, Root, Sym, Type, Use
+from pytest_purestate._check.flow.results import children, forgets
+from pytest_purestate._check.flow.values import Donation, Func, Guards, Origin, Path, Root, Sym, Type, Use
 from pytest_purestate._check.model import Confidence, Edit, Label, Span
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ __all__ = [
     "Outdated",
     "Rebound",
     "Rebuilt",
+    "Renewal",
     "Reuse",
     "Seed",
     "SharedDefault",
@@ -47,6 +48,10 @@ __all__ = [
     "Unseeded",
     "draws",
 ]
+
+
+Slot: TypeAlias = tuple[ir.Param, Path]
+"""A parameter and the way from it to one of its parts, or to itself."""
 
 
 def draws(use: Use) -> bool:
@@ -143,7 +148,7 @@ class Mutation:
 
 @dataclass(slots=True, eq=False)
 class Handed:
-    """What a call gives to a parameter: a ``state``, a ``dict`` of arrays, or a ``param`` of the caller (``root``).
+    """What a call gives to a parameter: a ``state``, a container (``dict``) of arrays, or a ``param`` of the caller (``root``).
 
     ``again``: the caller looks at the same object behind the call.
     """
@@ -363,6 +368,22 @@ class Successor:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Renewal:
+    """A name for an array of a container (``place``) gets a new array, which arithmetic makes of the old one.
+
+    ``kind`` is that of the old value's type: array, state, or nothing where only its use may tell what it is.
+    ``sure``: that is known by where it came from.
+    """
+
+    ref: int
+    name: str
+    place: Sym
+    kind: str
+    sure: bool
+    op: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Lost:
     """A successor that is never looked at: its name (or the statement that left it behind) and the call.
 
@@ -463,6 +484,7 @@ class FunctionFacts:
     attributes: dict[tuple[Root, str], int] = field(default_factory=dict)  # read of objects, and where first
     successors: dict[int, Successor] = field(default_factory=dict)
     lost: dict[int, Lost] = field(default_factory=dict)
+    renewals: dict[int, Renewal] = field(default_factory=dict)  # of names, in loops
     steps: bool = False
     shared: dict[int, SharedStream] = field(default_factory=dict)
     constants: dict[int, ConstantKey] = field(default_factory=dict)
@@ -533,10 +555,12 @@ class ModuleFacts:
     drawn: set[int] = field(default_factory=set)  # splits of which a part, or a part of a part, is drawn from
     is_test: bool = False
     handed: dict[ir.Param, list[Handed]] = field(default_factory=dict)  # states that calls give to parameters
-    given: dict[ir.Param, dict[Type | ir.Param, int]] = field(
+    given: dict[ir.Param, dict[Path, dict[Type | Slot, int]]] = field(
         default_factory=dict
-    )  # what calls give to parameters, and where
-    told: dict[ir.Param, int] = field(default_factory=dict)  # those whose type only such a call tells
+    )  # what calls give to parameters and to the items of those that are containers, and where
+    told: dict[Slot, tuple[Type, int]] = field(
+        default_factory=dict
+    )  # those whose type only such a call tells
     given_keys: dict[ir.Param, int] = field(
         default_factory=dict
     )  # parameters that a call gives a key, and where
@@ -580,16 +604,17 @@ class ModuleFacts:
         name = str(place.path[0][1])
         return cls.keeps_ndarrays(name, classes) if numpy else cls.keeps_arrays(name, classes)
 
-    def types_given(self, param: ir.Param, annotated: bool = False) -> dict[Type, int]:
-        """What the calls in this module give to a parameter, as far as they tell, and where one of them does.
+    def types_given(self, param: ir.Param, path: Path = (), annotated: bool = False) -> dict[Type, int]:
+        """What the calls in this module give to a parameter, or to a part of one, as far as they tell, and where.
 
         What a caller hands on is what it is given itself. ``annotated``: also where the text says what it is to be.
         """
         found: dict[Type, int] = {}
-        todo, seen = [param], {param}
+        todo, seen = [(param, path)], {(param, path)}
         while todo:
-            top = todo.pop()
-            for given, ref in self.given.get(top, {}).items() if annotated or top.annotation is None else ():
+            top, part = todo.pop()
+            known = self.given.get(top, {}).get(part, {}) if annotated or top.annotation is None else {}
+            for given, ref in known.items():
                 if isinstance(given, Type):
                     found.setdefault(given, ref)
                 elif given not in seen:
@@ -636,6 +661,36 @@ class ModuleFacts:
             else:
                 todo += children(node)
         return False
+
+    def holds_arrays(self, root: Root) -> bool:
+        """Whether an object is used as parameters, here or by who hands it over, or calls hand over JAX arrays in it."""
+        used = {(known.owner, known.name) for facts in self.functions for known in facts.state_like}
+        if any(root in facts.state_like for facts in self.functions):
+            return True
+        todo, seen = [root], {(root.owner, root.name)}
+        while todo:
+            top = todo.pop()
+            if top.kind != "param" or not isinstance(top.owner, ir.Function):
+                continue
+            if (top.owner, top.name) in used:
+                return True
+            for param in top.owner.params:
+                for handed in self.handed.get(param, ()) if param.name == top.name else ():
+                    if handed.kind != "param":
+                        return True
+                    if (handed.root.owner, handed.root.name) not in seen:
+                        seen.add((handed.root.owner, handed.root.name))
+                        todo.append(handed.root)
+        return False
+
+    def forgotten(self, facts: FunctionFacts) -> Iterator[tuple[Renewal, ir.For]]:
+        """The new arrays that a loop binds to its own variable, and nobody reads before the next pass does the same."""
+        module = self.context.lowered.module
+        body = facts.function.body if facts.function is not None else module.body
+        for renewal in facts.renewals.values():
+            loop = forgets(body, renewal.ref, renewal.name)
+            if loop is not None:
+                yield renewal, loop
 
     def lent_buffers(self) -> Iterator[tuple[FunctionFacts, Aliased]]:
         """Writes into a buffer on an object that one of its methods gave away as an array."""
@@ -685,10 +740,12 @@ class ModuleFacts:
         while root is not None and root.kind == "local":
             root = root.base.root if root.base is not None else None
         for param in root.owner.params if root is not None and isinstance(root.owner, ir.Function) else ():
-            if root is not None and param.name == root.name and param in self.told:
-                what = root.type.cls.name if root.type.cls is not None else root.type.name.rpartition(".")[2]
-                what = {"array": "a JAX array", "state": "a state"}.get(root.type.kind, f"a `{what}`")
-                return (self.label(self.told[param], f"{what} is handed over here"),)
+            for depth in range(len(place.path) + 1) if root is not None and param.name == root.name else ():
+                if (told := self.told.get((param, place.path[:depth]))) is not None:
+                    type_, ref = told
+                    what = type_.cls.name if type_.cls is not None else type_.name.rpartition(".")[2]
+                    what = {"array": "a JAX array", "state": "a state"}.get(type_.kind, f"a `{what}`")
+                    return (self.label(ref, f"{what} is handed over here"),)
         return ()
 
     def in_test(self, function: ir.Function | None) -> bool:

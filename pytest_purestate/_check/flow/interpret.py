@@ -18,7 +18,7 @@ replay the summary (``calls.py``). Keys are spent in ``keys.py``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from pytest_purestate._check import ir
 from pytest_purestate._check.apis import ELEMENTS, OBJECTS
@@ -59,6 +59,7 @@ from pytest_purestate._check.flow.values import (
     Origin,
     Part,
     Partial,
+    Path,
     Range,
     Root,
     Step,
@@ -101,7 +102,9 @@ class Interpreter:
         self.stars: list[str] = []
         self.veiled: set[ir.Function] = set()  # functions under a decorator that is not known
         self.defaults: dict[ir.Param, Type] = {}  # parameters with a mutable default
-        self.given: dict[ir.Param, Type] = {}  # what calls in this module tell of parameters
+        self.given: dict[
+            ir.Param, dict[Path, Type]
+        ] = {}  # what calls in this module tell of parameters and their parts
         self.cells: dict[Func, Root] = {}  # closures that bind a captured variable anew, and what holds it
         self.work = 0
 
@@ -215,7 +218,8 @@ class Interpreter:
                     parent.moved.add(value.root)
                 successions.handed_on(parent, value)
                 type_ = types.typeof(self, value) if value is not None else UNKNOWN
-                sym = Sym(Root("free", type_, name, owner=parent.function))
+                held = value if isinstance(value, Sym) else None
+                sym = Sym(Root("free", type_, name, owner=parent.function, held=held))
                 frame.free[name] = sym
                 return sym
             parent = parent.parent
@@ -362,6 +366,8 @@ class Interpreter:
         )
         value = self.glanced(node.value) if alias else self.eval(node.value)
         for target in node.targets:
+            if self.frame.loops and isinstance(target, ir.Name) and _is_made_of(node.value, target.id):
+                edits.renew(self, target, node.value.op, value, node.ref)
             if isinstance(value, Wrapped) and isinstance(target, ir.Name):
                 self.frame.jitted[target.id] = node.value.ref
             self.assign(target, value, node)
@@ -441,6 +447,8 @@ class Interpreter:
             if isinstance(old, Sym) and isinstance(new, Sym) and types.typeof(self, new).kind == "list":
                 new.root.uid = old.root.uid  # the same list, as far as anybody can tell
                 order.added(self, new)
+            if self.frame.loops:
+                edits.renew(self, target, node.op, new, node.ref)
             self.assign_name(target.id, new, target.ref)
         elif isinstance(target, ir.GetAttr):
             base = self.eval(target.base, moved=False)
@@ -1113,6 +1121,13 @@ class Interpreter:
         if node.kind == "string":
             return self.fresh(Type("str") if all(static) else types.TEXT, node.ref)
         return self.fresh(UNKNOWN, node.ref)
+
+
+def _is_made_of(node: ir.Expr, name: str) -> TypeGuard[ir.Binary]:
+    """Whether an expression is arithmetic with a variable."""
+    if not isinstance(node, ir.Binary):
+        return False
+    return any(isinstance(side, ir.Name) and side.id == name for side in (node.left, node.right))
 
 
 def _is_computed(value: Value) -> bool:

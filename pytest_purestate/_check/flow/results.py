@@ -8,16 +8,18 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
 from pytest_purestate._check import ir
 
-__all__ = ["COMPARES", "Results", "children", "reaches", "results_of"]
+__all__ = ["COMPARES", "Results", "children", "forgets", "reaches", "results_of"]
 
 _Node = object
 _Place = int | str
 """A call, by its ref, or a name."""
+
+_Loop = ir.For | ir.While
 
 _LIVE, _DISCARDED = -1, -2
 
@@ -239,3 +241,61 @@ def _idle(walk: _Walk, quiet: Container[int]) -> frozenset[int]:
     while more := {place for place in results - idle if flows[place] & idle}:
         idle |= more
     return frozenset(place for place in idle if isinstance(place, int) and place in quiet)
+
+
+def forgets(body: ir.Block, ref: int, name: str) -> ir.For | None:
+    """The loop that binds ``name`` anew in each pass, if nobody reads what the assignment ``ref`` inside binds it to."""
+    loop = next((around for node in body for around in _loops(node, ref, None)), None)
+    if not isinstance(loop, ir.For) or name not in _words(loop.target) or _is_read(body, ref, name):
+        return None
+    return loop
+
+
+def _loops(node: _Node, ref: int, around: _Loop | None) -> Iterator[_Loop | None]:
+    """The innermost loop around an assignment."""
+    if isinstance(node, ir.Assign | ir.AugAssign) and node.ref == ref:
+        yield around
+    inner = node if isinstance(node, ir.For | ir.While) else around
+    for child in children(node):
+        yield from _loops(child, ref, inner)
+
+
+def _is_read(body: ir.Block, ref: int, name: str) -> bool:
+    """Whether anything reads a name behind an assignment, or any function that may run there."""
+    todo: list[_Node] = [*body]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ir.Name) and node.id == name and node.ref > ref:
+            return True
+        if isinstance(node, ir.Global) and name in node.names:
+            return True
+        if isinstance(node, ir.Function):
+            if name not in node.bound and _is_read(node.body, -1, name):
+                return True
+        elif isinstance(node, ir.Assign):
+            todo += (node.value, *_parts(node.targets)) if node.ref != ref else ()
+        elif isinstance(node, ir.For | ir.Comprehension):
+            todo += _of_loop(node, ref, name)
+        elif not isinstance(node, ir.AugAssign) or node.ref != ref:
+            todo += children(node)
+    return False
+
+
+def _of_loop(node: ir.For | ir.Comprehension, ref: int, name: str) -> Iterator[_Node]:
+    """What in a loop may read the variable ``name`` of another one: not what stands behind its own binding of it."""
+    if isinstance(node, ir.Comprehension):
+        own = any(name in _words(clause.target) for clause in node.clauses)
+        yield from (clause.iter for clause in node.clauses) if own else children(node)
+        return
+    yield from (node.iter, *_parts((node.target,)), *node.orelse)
+    if name not in _words(node.target) or node.ref < ref:
+        yield from node.body
+
+
+def _parts(targets: Sequence[ir.Expr]) -> Iterator[ir.Expr]:
+    """The targets that are no names, which are only bound."""
+    for target in targets:
+        if isinstance(target, ir.Sequence):
+            yield from _parts(target.items)
+        elif not isinstance(target, ir.Name):
+            yield target

@@ -94,6 +94,7 @@ def _bind_params(it: Interpreter, func: Func, frame: Frame) -> tuple[tuple[ir.Pa
     out: list[tuple[ir.Param, Sym]] = []
     for position, param in enumerate(function.params):
         type_ = types.annotation_type(it, param.annotation)
+        given = it.given.get(param, {})
         if position == 0 and function.owner is not None and function.receiver:
             cls = it.class_of(function.owner)
             if cls is not None and not function.is_classmethod:
@@ -102,9 +103,10 @@ def _bind_params(it: Interpreter, func: Func, frame: Frame) -> tuple[tuple[ir.Pa
             type_ = Type("tuple")
         elif param.kind == "**":
             type_ = Type("dict")
-        elif param in it.given and not type_.kind:
-            type_ = it.given[param]
+        elif () in given and not type_.kind:
+            type_ = given[()]
         sym = Sym(Root("param", type_, param.name, Origin(it.context, param.ref), owner=function))
+        it.types.update((Sym(sym.root, path), part) for path, part in given.items() if path)
         out.append((param, sym))
         defaults.bind(it, frame, param, sym)
         it.state.env[param.name] = sym

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BUILTINS",
+    "KEPT",
     "NDARRAY",
     "STATIC",
     "TEXT",
@@ -66,11 +67,17 @@ STATIC = Type("static")
 NDARRAY = Type("numpy", name="ndarray")
 """An array of NumPy, and surely none of its scalars, which have a hash."""
 
+KEPT = "~kept"
+"""The name of a state that an object made for itself and shows to nobody."""
+
 _SOME_ARRAY = Type(name="ndarray")
 """What such an array and something unknown make together: an array, of NumPy or of JAX."""
 
 TEXT = Type("str", name="formatted")
 """A text in which something stands that may be a tracer."""
+
+_STATES = ("params", "opt_state", "batch_stats")
+"""Attributes that hold a state, whatever the object."""
 
 _STATIC_ATTRIBUTES = frozenset("shape ndim dtype size aval sharding nbytes itemsize weak_type".split())
 
@@ -81,9 +88,8 @@ def typeof(it: Interpreter, value: Value | None) -> Type:
             return value.root.type
         known = it.types.get(value)
         if known is None:
-            known = value.root.type
-            for step in value.path:
-                known = element_type(it, known, step)
+            *above, step = value.path
+            known = element_type(it, typeof(it, Sym(value.root, tuple(above))), step)
             it.types[value] = known
         return known
     if isinstance(value, Part):
@@ -267,7 +273,7 @@ def element_type(it: Interpreter, type_: Type, step: Step) -> Type:
             if field is not None:
                 return field.type
             kept = type_.cls.attribute(str(name))
-            if kept is not None:
+            if kept is not None and (kept.name != KEPT or name not in _STATES):
                 return kept
         if type_.kind == "array" and name == "at":
             return Type("at", certain=type_.certain)
@@ -277,7 +283,7 @@ def element_type(it: Interpreter, type_: Type, step: Step) -> Type:
             return Type("state")
         if name in ("T", "mT", "real", "imag") and type_.kind == "array":
             return type_
-        if type_.kind == "instance" and name in ("params", "opt_state", "batch_stats"):
+        if type_.kind == "instance" and name in _STATES:
             return Type("state")
     elif type_.kind in ("array", "state", "numpy", "static", "entropy"):
         return type_

@@ -58,6 +58,7 @@ __all__ = [
     "contradicts",
     "is_folded",
     "leaves",
+    "options",
     "overlap",
     "spelled",
     "unique",
@@ -141,7 +142,8 @@ class Root:
     ``owner`` says whose parameter or variable it is. ``memo`` marks results of cached functions, ``constant``
     keys whose seed never differs: it is the name of a module variable, or empty for a literal; ``passes`` are the loop passes in which a key was made. ``gone`` marks what is
     left of an object whose buffers were donated; ``made_of`` are the values that an operation was given.
-    ``succeeds`` says which value this one was made to take the place of.
+    ``succeeds`` says which value this one was made to take the place of, ``held`` what a captured variable was
+    bound to when it was first looked at.
     """
 
     kind: str
@@ -157,6 +159,7 @@ class Root:
     gone: Donation | None = None
     made_of: tuple[Value, ...] = ()
     succeeds: Succession | None = None
+    held: Sym | None = None
     uid: int = field(default_factory=lambda: next(unique))
 
 
@@ -441,6 +444,15 @@ def bounded(value: Value) -> Value:
         if count + len(todo) > _MAX_PARTS:
             return Sym(Root("local"))
     return value
+
+
+def options(value: Value) -> Iterator[Value]:
+    """What a value may be, depending on the path."""
+    if isinstance(value, Choice):
+        for option, _ in value.options:
+            yield from options(option)
+    else:
+        yield value
 
 
 def leaves(value: Value) -> Iterator[Value]:

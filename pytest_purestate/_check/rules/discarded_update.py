@@ -31,6 +31,18 @@ def clear(x):
     return x
 ```
 
+Nor does `-=`: it makes a new array, here one that the loop's variable only holds until the next pass:
+
+```python bad
+import jax
+
+def step(params, loss, rate):
+    grads = jax.grad(loss)(params)
+    for param, grad in zip(params, grads):
+        param -= rate * grad  # error: [PS204]
+    return params
+```
+
 Methods that work in place by design are right as statements:
 
 ```python good
@@ -48,8 +60,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from pytest_purestate._check.flow.facts import Dropped, ModuleFacts
-from pytest_purestate._check.model import Applicability, Edit, Finding, Fix, Rule, Severity, Span
+from pytest_purestate._check import ir
+from pytest_purestate._check.flow.facts import Dropped, FunctionFacts, ModuleFacts, Renewal
+from pytest_purestate._check.model import Applicability, Confidence, Edit, Finding, Fix, Rule, Severity, Span
 from pytest_purestate._check.rules._reuse import scope_of
 
 _AWAITED = frozenset(("BaseException", "TypeError", "ValueError", "AttributeError", "KeyError", "IndexError"))
@@ -83,9 +96,29 @@ def _fix(module: ModuleFacts, dropped: Dropped, name: str) -> Fix | None:
     )
 
 
+def _forgotten(module: ModuleFacts, facts: FunctionFacts, renewal: Renewal, loop: ir.For) -> Finding | None:
+    """``for p in params: p -= step``: the loop's variable is the new array, until it is the next item."""
+    if not renewal.kind and not module.holds_arrays(renewal.place.root):
+        return None
+    over = " ".join(module.text(loop.iter.ref).split())[:40]
+    return Finding(
+        code=RULE.code,
+        path=module.path,
+        message=f"`{renewal.name} {renewal.op}= ...` makes a new array, which is thrown away; "
+        f"the arrays in `{over}` stay as they were",
+        primary=module.label(renewal.ref, "this statement has no effect"),
+        related=(*module.handed_over(renewal.place), module.label(loop.iter.ref, "the loop runs over these")),
+        help="collect the new arrays, for example with `jax.tree.map(lambda p, g: p - rate * g, params, grads)`",
+        confidence=Confidence.HIGH if renewal.kind and renewal.sure else Confidence.MEDIUM,
+        scope=scope_of(facts),
+    )
+
+
 def check(module: ModuleFacts) -> Iterator[Finding]:
     """One finding for each functional update used as a statement."""
     for facts in module.functions:
+        found = (_forgotten(module, facts, renewal, loop) for renewal, loop in module.forgotten(facts))
+        yield from (finding for finding in found if finding is not None)
         for dropped in facts.dropped.values():
             if dropped.what in ("split", "fold_in") or dropped.caught & _AWAITED:
                 continue

@@ -122,7 +122,7 @@ from collections.abc import Iterator
 
 from pytest_purestate._check import ir
 from pytest_purestate._check.flow.classes import ClassInfo
-from pytest_purestate._check.flow.facts import FunctionFacts, ModuleFacts, Mutation, Outdated, Trace
+from pytest_purestate._check.flow.facts import FunctionFacts, ModuleFacts, Mutation, Outdated, Slot, Trace
 from pytest_purestate._check.flow.values import Func, Type
 from pytest_purestate._check.model import Confidence, Finding, Label, Rule, Severity
 from pytest_purestate._check.rules._reuse import scope_of, trace_label
@@ -237,7 +237,10 @@ def _reads(function: Func, param: str, classes: set[ClassInfo]) -> dict[str, Lab
                 (module, helper, given.name)
                 for helper in (facts.calls.values() if _inside(facts.function, top) else ())
                 for given in helper.params
-                if any(item is owner or _is_one(item, classes) for item in module.given.get(given, ()))
+                if any(
+                    item == (owner, ()) or _is_one(item, classes)
+                    for item in module.given.get(given, {}).get((), ())
+                )
             ]
             todo += [entry for entry in further if entry[1:] not in seen]
             seen.update(entry[1:] for entry in further)
@@ -250,7 +253,7 @@ def _inside(function: ir.Function | None, outer: ir.Function) -> bool:
     return function is outer
 
 
-def _is_one(given: Type | ir.Param, classes: set[ClassInfo]) -> bool:
+def _is_one(given: Type | Slot, classes: set[ClassInfo]) -> bool:
     return isinstance(given, Type) and given.cls in classes
 
 

@@ -49,7 +49,7 @@ from collections.abc import Iterator
 
 from pytest_purestate._check import ir
 from pytest_purestate._check.flow.facts import FunctionFacts, ModuleFacts, Mutation
-from pytest_purestate._check.flow.values import Sym
+from pytest_purestate._check.flow.values import Root, Sym
 from pytest_purestate._check.model import Confidence, Finding, Label, Rule, Severity
 from pytest_purestate._check.rules._reuse import scope_of
 
@@ -148,7 +148,11 @@ def _given(
                 state_like or _given(module, owner, handed.root.name, harmful=False, seen=seen) is not None
             ):
                 return handed.ref
-        elif (handed.again or not harmful) and (handed.kind == "state" or name in _STATE_NAMES):
+        elif (handed.again or not harmful) and (
+            handed.kind == "state"
+            or name in _STATE_NAMES
+            or any(handed.root in facts.state_like for facts in module.functions)
+        ):
             return handed.ref
     return None
 
@@ -167,6 +171,13 @@ def _is_self(facts: FunctionFacts, mutation: Mutation) -> bool:
     )
 
 
+def _of_caller(root: Root) -> bool:
+    """Whether a captured variable holds what the function around it was given."""
+    while root.held is not None:
+        root = root.held.root
+    return root.kind == "param"
+
+
 def _message(module: ModuleFacts, mutation: Mutation, name: str) -> str:
     if mutation.visible == "memo":
         return f"`{name}` belongs to the cache of a memoised function and is edited in place"
@@ -182,7 +193,9 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
     helpers = module.by_function()
     for facts in module.functions:
         for mutation in facts.mutations.values():
-            if not mutation.visible or (mutation.visible == "captured"):
+            if not mutation.visible or (
+                mutation.visible == "captured" and not _of_caller(mutation.place.root)
+            ):
                 continue
             confidence = _confidence(module, facts, mutation)
             if confidence is None:
