@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["annotation_kind", "base_family", "decorator_family"]
+__all__ = ["annotation_kind", "base_family", "decorator_family", "held_items"]
 
 # dotted base class -> (family, instances are frozen)
 _BASES: dict[str, tuple[str, bool]] = {
@@ -84,6 +84,18 @@ _ANNOTATIONS: dict[str, str] = {
     "typing.MutableMapping": "dict",
 }
 
+# What the brackets of a container's annotation tell: the type of all elements, of the values, or of each element.
+_HELD: dict[str, str] = {
+    **dict.fromkeys(
+        ("list", "List", "Sequence", "MutableSequence", "Iterable", "Iterator", "Collection", "deque"), "all"
+    ),
+    **dict.fromkeys(
+        ("dict", "Dict", "Mapping", "MutableMapping", "OrderedDict", "DefaultDict", "defaultdict"), "values"
+    ),
+    **dict.fromkeys(("tuple", "Tuple"), "each"),
+}
+_MODULES = ("builtins", "typing", "collections", "collections.abc", "typing_extensions")
+
 
 def base_family(name: str) -> tuple[str, bool] | None:
     """The family of classes derived from the library class ``name``, and whether they are frozen."""
@@ -98,3 +110,9 @@ def decorator_family(name: str) -> tuple[str, bool] | None:
 def annotation_kind(name: str) -> str | None:
     """The kind of value that an annotation with this dotted name promises."""
     return _ANNOTATIONS.get(name)
+
+
+def held_items(name: str) -> str:
+    """What an annotation ``name[...]`` tells of the elements: the type of ``all``, ``values`` or ``each``, or nothing."""
+    module, _, last = name.rpartition(".")
+    return _HELD.get(last, "") if module in _MODULES else ""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
 from pytest_purestate._check.apis import ELEMENTS, KEY_ANNOTATIONS, OBJECTS
-from pytest_purestate._check.apis.classes import annotation_kind
+from pytest_purestate._check.apis.classes import annotation_kind, held_items
 from pytest_purestate._check.flow.classes import family_of
 from pytest_purestate._check.flow.values import (
     FOLD,
@@ -263,6 +264,14 @@ def element_type(it: Interpreter, type_: Type, step: Step) -> Type:
         return type_ if isinstance(name, Range) or kind == "." else Type("key", certain=type_.certain)
     if type_.kind == "stream" and kind == ".":
         return type_  # ``rngs.params`` is a stream like ``rngs``
+    if type_.items and kind == "[":
+        if isinstance(name, Range):
+            return type_ if len(type_.items) == 1 else UNKNOWN
+        if len(type_.items) == 1:
+            return type_.items[0]
+        if isinstance(name, int) and -len(type_.items) <= name < len(type_.items):
+            return type_.items[name]
+        return UNKNOWN
     if kind == ".":
         if name in _STATIC_ATTRIBUTES:
             return STATIC
@@ -326,6 +335,8 @@ def annotation_type(it: Interpreter, node: ir.Expr | None) -> Type:
                 return Type("key", certain=False)
             if base.name.startswith("jaxtyping."):
                 return Type("array", certain=False)
+            if (holds := held_items(base.name)) and (items := _item_types(it, node.index, holds)):
+                return replace(annotation_type(it, node.base), items=items)
         return annotation_type(it, node.base)
     value = static_value(it, node)
     if isinstance(value, ClassValue):
@@ -346,6 +357,19 @@ def annotation_type(it: Interpreter, node: ir.Expr | None) -> Type:
     if isinstance(node, ir.Name) and node.id in KEY_ANNOTATIONS:
         return Type("key", certain=False)
     return UNKNOWN
+
+
+def _item_types(it: Interpreter, index: ir.Expr, holds: str) -> tuple[Type, ...]:
+    """The types of the elements in ``list[T]``, ``dict[K, T]``, ``tuple[T, ...]`` or ``tuple[A, B]``, if one is known."""
+    parts = index.items if isinstance(index, ir.Sequence) else (index,)
+    if holds == "values":
+        parts = parts[1:2]
+    types = [
+        annotation_type(it, part) for part in parts if not (isinstance(part, ir.Const) and part.value is ...)
+    ]
+    if holds == "each" and len(types) == len(parts) == 1:
+        return ()  # an index of one place would stand for all
+    return tuple(types) if any(type_ is not UNKNOWN for type_ in types) else ()
 
 
 def declared_type(info: ClassInfo) -> Type | None:
