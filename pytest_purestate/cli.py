@@ -74,7 +74,9 @@ class _Version(argparse.Action):
 
 
 def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    check = commands.add_parser("check", help="check files and directories", epilog=_EPILOG)
+    check = commands.add_parser(
+        "check", help="check files and directories", epilog=_EPILOG, allow_abbrev=False
+    )
     check.set_defaults(run=_check)
     check.add_argument(
         "paths", nargs="*", default=["."], metavar="PATH", help="default: . ; - reads standard input"

@@ -29,6 +29,7 @@ _WORD = re.compile(rb"(?P<gap>\s*,?\s*)(?P<word>[\w-]+)")
 # Behind a backtick or a quote it is a comment about such a comment.
 _OWN = re.compile(rb"(?<![`'\"])#\s*purestate:\s*(?P<verb>[\w-]*)", re.IGNORECASE)
 _BRACKET = re.compile(rb"\s*\[")
+_OUR_CODE = re.compile(r"PS\d+", re.IGNORECASE)
 _LISTED = re.compile(rb"[^,\s](?:[^,]*[^,\s])?")
 _BARE_CODE = re.compile(rb"\s*[:=]?\s*\(?(?P<word>[\w-]+)")
 
@@ -130,7 +131,7 @@ def _noqa(data: bytes, match: re.Match[bytes], end: int, broken: list[Broken]) -
     position = match.end()
     while found := _CODE.match(data, position, end):
         text, span = found["code"].decode(), Span(*found.span("code"))
-        selector = text.upper() if text.upper().startswith("PS") else None
+        selector = text.upper() if _OUR_CODE.fullmatch(text) else None  # "PSEUDO1" is somebody else's
         if selector and (problem := _unknown(selector)):
             broken.append(Broken(span, *problem))
             selector = None
@@ -144,7 +145,7 @@ def _noqa(data: bytes, match: re.Match[bytes], end: int, broken: list[Broken]) -
             broken.append(
                 Broken(span, f"`noqa` takes codes, and `{word}` is a name", f"write `{names[word]}`")
             )
-        elif re.fullmatch(r"PS(\w*\d\w*)?", word, re.IGNORECASE):
+        elif re.fullmatch(r"PS(\d\w*)?", word, re.IGNORECASE):
             broken.append(Broken(span, *(_unknown(word) or (f"`{word}` is not a code", ""))))
     elif following and re.fullmatch(rb"PS\d\w*", following["word"], re.IGNORECASE):
         word, span = following["word"].decode(), Span(*following.span("word"))

@@ -355,9 +355,11 @@ class Checker:
         return self._settings[id(config)]
 
     def _matters(self, raw: bytes, config: Config) -> bool:
-        """Whether a file can have findings: it names JAX or its libraries, or what the settings describe."""
+        """Whether a file can have findings: it names JAX or its libraries, what the settings describe, or a
+        rule in a comment that suppresses it."""
         described = {name.partition(".")[0].encode() for name, _ in config.signatures}
-        return mentions_jax(raw) or any(library in raw for library in described)
+        named = mentions_jax(raw) or any(library in raw for library in described)
+        return named or suppress.mentions_rules(raw)
 
     def _project_of(self, config: Config) -> Project:
         """The modules as files with these settings see them: a declaration holds for what they import, too."""

@@ -243,10 +243,28 @@ def nearest(selector: str, known: Sequence[Rule] | None = None) -> str:
     """The code or name that looks most like a selector; empty where none is near."""
     known = rules() if known is None else known
     names = [*(rule.code for rule in known), *(rule.name for rule in known), "ALL"]
-    near = difflib.get_close_matches(selector.upper(), names, 1) or difflib.get_close_matches(
-        selector, names, 1
+    return _like(selector.upper(), names) or _like(selector, names)
+
+
+def _like(word: str, names: Sequence[str]) -> str:
+    """The name most like a word. Of those equally like, one with the same letters, then one that begins alike."""
+    near = difflib.get_close_matches(word, names, len(names))
+    return max(
+        near,
+        key=lambda name: (
+            difflib.SequenceMatcher(None, name, word).ratio(),
+            sorted(name) == sorted(word),
+            _alike(name, word),
+            -names.index(name),
+        ),
+        default="",
     )
-    return near[0] if near else ""
+
+
+def _alike(one: str, other: str) -> int:
+    """How many characters two words have in common from the start."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((at for at, (left, right) in pairs if left != right), min(len(one), len(other)))
 
 
 def _load(name: str) -> Rule:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Iterator
 from typing import Any
 
@@ -92,4 +93,16 @@ def _value(value: Any) -> str:
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     items = [_value(item) for item in value]
     line = f"[{', '.join(items)}]"
-    return line if len(line) <= _WIDTH else "[\n" + "".join(f"  {item},\n" for item in items) + "]"
+    if len(line) <= _WIDTH:
+        return line
+    return (
+        textwrap.fill(
+            ", ".join(items) + ",",
+            _WIDTH,
+            initial_indent="[\n  ",
+            subsequent_indent="  ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        + "\n]"
+    )

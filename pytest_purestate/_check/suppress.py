@@ -18,7 +18,7 @@ from pytest_purestate._check.lexer import Kind, lex
 from pytest_purestate._check.model import Applicability, Finding, Fix, Label, Rule, Span
 from pytest_purestate._check.source import Source
 
-__all__ = ["Suppressions"]
+__all__ = ["Suppressions", "mentions_rules"]
 
 UNUSED, INVALID = "PS002", "PS005"
 
@@ -67,6 +67,11 @@ class _Comments:
                 first_word = data[token.start : token.end]
         found.lines.append(tuple(here))
         return found
+
+
+def mentions_rules(raw: bytes) -> bool:
+    """Whether a file may have suppressions of this checker, which are there to be judged."""
+    return (b"PS" in raw or b"purestate" in raw) and _OURS.search(raw) is not None
 
 
 class Suppressions:
