@@ -169,3 +169,15 @@ def test_severity_and_fix_in_the_report(capsys: pytest.CaptureFixture[str]) -> N
     assert json.loads(capsys.readouterr().out) == []
     main(["check", "--jobs=0", "--output-format=json", "--extend-per-file-ignores=*.py:PS10"])
     assert json.loads(capsys.readouterr().out) == []
+
+
+def test_a_severity_has_a_colour(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from pytest_purestate.cli import main
+
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    put("a.py", TWICE)
+    for level, colour in (("error", "31"), ("warning", "33"), ("info", "36")):
+        for form in ("full", "concise"):
+            main(["check", "--jobs=0", f"--output-format={form}", f"--config=severity.PS1='{level}'"])
+            assert f"\x1b[1;{colour}mPS101\x1b[0m" in capsys.readouterr().out
