@@ -23,10 +23,11 @@ __all__ = ["Broken", "Directive", "Item", "Scope", "read", "removal"]
 
 # ruff's grammar: any case, spaces before the colon, codes separated by commas or spaces. A colon without
 # a code suppresses nothing, so that a slip of the pen does not silence every rule.
-_NOQA = re.compile(rb"#\s*noqa(?![\w\x80-\xff-])(?P<colon>\s*:)?", re.IGNORECASE)
+# Behind a backtick or a quote it is a comment about such a comment.
+_HASH = re.compile(rb"(?<![`'\"])#")
+_NOQA = re.compile(rb"(?<![`'\"])#\s*noqa(?![\w\x80-\xff-])(?P<colon>\s*:)?", re.IGNORECASE)
 _CODE = re.compile(rb"\s*(?P<comma>,?)\s*(?P<code>[a-z]+[0-9]+)(?![\w\x80-\xff-])", re.IGNORECASE)
 _WORD = re.compile(rb"(?P<gap>\s*,?\s*)(?P<word>[\w-]+)")
-# Behind a backtick or a quote it is a comment about such a comment.
 _OWN = re.compile(rb"(?<![`'\"])#\s*purestate:\s*(?P<verb>[\w-]*)", re.IGNORECASE)
 _BRACKET = re.compile(rb"\s*\[")
 _OUR_CODE = re.compile(r"PS\d+", re.IGNORECASE)
@@ -120,8 +121,8 @@ def removal(data: bytes, comment: Span, directive: Directive, unused: frozenset[
 def _parts(data: bytes, comment: Span, pattern: re.Pattern[bytes]) -> Iterator[tuple[re.Match[bytes], int]]:
     """Every match, with the place where what belongs to it ends: at the next ``#``, or with the comment."""
     for match in pattern.finditer(data, comment.start, comment.end):
-        end = data.find(b"#", match.end(), comment.end)
-        yield match, comment.end if end < 0 else end
+        following = _HASH.search(data, match.end(), comment.end)
+        yield match, following.start() if following else comment.end
 
 
 def _noqa(data: bytes, match: re.Match[bytes], end: int, broken: list[Broken]) -> Directive | None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from pytest_purestate._check import fixer
 from pytest_purestate._check.engine import check_paths, check_source
+from pytest_purestate._check.lexer import Kind, lex
 from pytest_purestate._check.model import Applicability, Finding
 from pytest_purestate._check.source import Source
 from pytest_purestate.config import Config, ConfigFinder, Overrides
@@ -194,3 +197,41 @@ def test_a_file_that_no_longer_mentions_jax_is_still_judged(
     assert run.summary() == (
         "1 finding in 1 file (PS002 1); 1 file checked; 1 skipped that never mention JAX"
     )
+
+
+PIECES = (
+    *("# noqa", ":", " ", ",", "PS101", "PS1", "ps102", "E501", "PS1O1", "PS", "key-reuse", "é", "why", "#"),
+    *("# purestate: ignore", "[", "]", "# purestate:", "ignore-file", "ALL", "\t", "`"),
+)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    comments=st.lists(st.lists(st.sampled_from(PIECES), max_size=12).map("".join), min_size=4, max_size=4),
+    ending=st.sampled_from(["\n", "\r\n", "\r"]),
+)
+def test_whatever_the_comments_are_the_fixes_settle_and_leave_the_code(
+    comments: list[str], ending: str
+) -> None:
+    one, two, three, four = (f"#{comment}" if comment else "" for comment in comments)
+    text = ending.join((f"f(  {one}", f"  PS101(a), {two}", ")", three, f"if x: {four}", "  PS102(b)", ""))
+    code = tokens(text)
+    for _ in range(10):
+        findings = [finding for finding in check(text) if finding.code == "PS002"]
+        if not findings:
+            break
+        kept = [finding.code for finding in check(text) if finding.code != "PS002"]
+        text = fixer.apply(Source.from_text(text, "a.py"), findings).text
+        assert tokens(text) == code
+        assert [finding.code for finding in check(text) if finding.code != "PS002"] == kept
+    else:
+        raise AssertionError(text)
+
+
+def tokens(text: str) -> list[bytes]:
+    data = text.encode()
+    return [
+        data[token.start : token.end]
+        for token in lex(data)
+        if token.kind not in (Kind.COMMENT, Kind.BLANK, Kind.NEWLINE)
+    ]
