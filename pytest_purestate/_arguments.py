@@ -85,7 +85,7 @@ def settings_finder(options: argparse.Namespace) -> ConfigFinder:
     """
     from pytest_purestate.config import ConfigError, ConfigFinder
 
-    inline = [text for text in options.config if "=" in text and not Path(text).is_file()]
+    inline = [text for text in options.config if "=" in text and not _is_file(text)]
     files = [text for text in options.config if text not in inline]
     if len(files) > 1:
         raise ConfigError(f"--config names more than one settings file: {', '.join(files)}")
@@ -115,6 +115,13 @@ def _overrides(options: argparse.Namespace) -> Overrides:
         min_confidence=options.min_confidence,
         baseline=None if options.baseline is None else str(Path(options.baseline).absolute()),
     )
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except OSError:  # too long for a name
+        return False
 
 
 def _listed(values: Iterable[str] | None) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from pytest_purestate._check.engine import Run, Status
 from pytest_purestate._check.files import write_atomically
 from pytest_purestate._check.noqa import add_noqa
 from pytest_purestate._check.report.sources import Sources
-from pytest_purestate._check.source import describe
+from pytest_purestate._check.source import Source, describe
 from pytest_purestate._tomlfile import shown
 
 __all__ = ["AdoptError", "add_comments", "make_baseline"]
@@ -29,9 +30,14 @@ def add_comments(run: Run, targets: Sequence[Target]) -> str:
     """
     sources = _sources(targets)
     added, changed, left = 0, 0, 0
+    seen = set[str]()
     for result in run.results:
+        real = os.path.realpath(result.file)
+        if not result.findings or real in seen:  # a link leads to a file that has its comments by now
+            continue
+        seen.add(real)
         source = sources(result.path)
-        if not result.findings or result.status is not Status.CHECKED or source is None:
+        if result.status is not Status.CHECKED or source is None or not _is_text_of(source, result.file):
             left += len(result.findings)
             continue
         done = add_noqa(source, result.findings)
@@ -63,6 +69,14 @@ def make_baseline(file: Path, run: Run, targets: Sequence[Target]) -> str:
     text = f"wrote {_many(len(findings), 'finding')} to {file}"
     failed = run.count(Status.FAILED)
     return text + (f"; {_many(failed, 'file')} could not be checked and left out" if failed else "")
+
+
+def _is_text_of(source: Source, file: Path) -> bool:
+    """Whether a source is what the file holds, and not a view of a document or of what it held before."""
+    try:
+        return file.read_bytes() == source.to_bytes()
+    except OSError:
+        return False
 
 
 def _sources(targets: Sequence[Target]) -> Sources:

@@ -9,6 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from pytest_purestate._check.adopt import add_comments
+from pytest_purestate._check.discovery import Target
+from pytest_purestate._check.engine import FileResult, Run, Status
+from pytest_purestate._check.model import Finding, Label, Span
+from pytest_purestate.config import Config
+
 REUSE = """\
 import jax
 
@@ -83,6 +89,26 @@ def test_only_what_is_shown_is_suppressed() -> None:
     assert check("--add-noqa", "--baseline=b.json")[2] == "added 0 comments in 0 files\n"
 
 
+def test_a_link_to_a_file_adds_nothing_twice() -> None:
+    Path("a.py").write_text(REUSE, encoding="utf-8")
+    Path("b.py").symlink_to("a.py")
+    assert check("--add-noqa")[2] == "added 3 comments in 1 file\n"
+    assert Path("b.py").is_symlink()
+    assert check()[0] == 0
+
+
+def test_a_file_that_is_not_what_was_checked_is_left_alone() -> None:
+    found = Finding("PS101", "a.py", "m", Label(Span(0, 1), "", "a.py"))
+    Path("a.py").write_bytes(b"changed\n")
+    file = Path("a.py").absolute()
+    run = Run((FileResult("a.py", file, Status.CHECKED, (found,)),))
+    target = Target(file, "a.py", Config(Path.cwd()), raw=b"x = 1\n")
+    assert add_comments(run, [target]) == (
+        "added 0 comments in 0 files; 1 finding cannot be suppressed by a comment"
+    )
+    assert file.read_bytes() == b"changed\n"
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write everything")
 def test_a_file_that_cannot_be_written() -> None:
     Path("shut").mkdir()
@@ -109,6 +135,8 @@ def test_configuration_from_outside() -> None:
     assert check("--config", "ignore = ['PS1', 'PS002']")[:2] == (0, "no findings; 1 file checked\n")
     assert check("--config", "ignore = ['PS1']", "--select=PS1")[0] == 1
     assert check("--per-file-ignores", "*.py:PS1,PS002")[0] == 0
+    long = ", ".join(["'PS1'", "'PS002'"] * 100)
+    assert check("--config", f"ignore = [{long}]")[0] == 0
     Path("base.toml").write_text("ignore = ['PS1', 'PS002']\n", encoding="utf-8")
     Path("purestate.toml").write_text("extend = 'base.toml'\n", encoding="utf-8")
     assert check()[0] == 0
