@@ -14,10 +14,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_purestate._arguments import add_files, add_rules, settings_finder
+
 if TYPE_CHECKING:
     from pytest_purestate._check.discovery import Target
     from pytest_purestate._check.engine import Run
-    from pytest_purestate.config import ConfigFinder, Overrides
+    from pytest_purestate.config import ConfigFinder
 
 __all__ = ["main"]
 
@@ -72,7 +74,9 @@ class _Version(argparse.Action):
 
 
 def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    check = commands.add_parser("check", help="check files and directories", epilog=_EPILOG)
+    check = commands.add_parser(
+        "check", help="check files and directories", epilog=_EPILOG, allow_abbrev=False
+    )
     check.set_defaults(run=_check)
     check.add_argument(
         "paths", nargs="*", default=["."], metavar="PATH", help="default: . ; - reads standard input"
@@ -83,24 +87,15 @@ def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--jobs", type=_jobs, metavar="N", help="worker processes, default one a CPU; 0: in this process"
     )
 
-    rules = check.add_argument_group("rules", "CODES: codes, prefixes, names or ALL, separated by commas")
-    rules.add_argument("--select", action="append", metavar="CODES", help="use these rules only")
-    rules.add_argument("--extend-select", action="append", metavar="CODES", help="use these rules too")
-    rules.add_argument("--ignore", action="append", metavar="CODES", help="do not use these rules")
-    rules.add_argument(
-        "--min-confidence", choices=("high", "medium", "low"), help="how sure a finding must be"
+    add_rules(check)
+    add_files(check)
+    adopt = check.add_argument_group("begin with an old code base").add_mutually_exclusive_group()
+    adopt.add_argument(
+        "--add-noqa", action="store_true", help="add a `# noqa: CODES` to every line with a finding and exit"
     )
-
-    files = check.add_argument_group("files and settings")
-    files.add_argument(
-        "--exclude", action="append", metavar="GLOBS", help="replaces the excluded names and paths"
+    adopt.add_argument(
+        "--write-baseline", type=Path, metavar="FILE", help="write the findings to a baseline and exit"
     )
-    files.add_argument("--extend-exclude", action="append", metavar="GLOBS", help="adds to them")
-    files.add_argument("--no-respect-gitignore", action="store_true", help="check what .gitignore names too")
-    files.add_argument("--show-files", action="store_true", help="list the files to be checked and exit")
-    settings = files.add_mutually_exclusive_group()
-    settings.add_argument("--config", type=Path, metavar="FILE", help="use this settings file for everything")
-    settings.add_argument("--isolated", action="store_true", help="use no settings file")
 
     output = check.add_argument_group("output")
     output.add_argument("--output-format", choices=FORMATS, default="full", help="default: full")
@@ -119,19 +114,35 @@ def _add_rule(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 
 def _check(options: argparse.Namespace) -> int:
+    from pytest_purestate._check.adopt import AdoptError, add_comments, make_baseline
     from pytest_purestate._check.discovery import MissingPathError
     from pytest_purestate._check.engine import check_targets
-    from pytest_purestate.config import ConfigError, ConfigFinder
+    from pytest_purestate.config import ConfigError
 
-    overrides = _overrides(options)
     try:
-        finder = ConfigFinder(options.config, options.isolated, overrides)
+        finder = settings_finder(options)
+        if options.add_noqa and "-" in options.paths:
+            raise ConfigError("--add-noqa writes files, and standard input is none")
         targets = _targets(options, finder)
+        if options.show_settings:
+            _write(_settings(targets, finder))
+            return CLEAN
         if options.show_files:
             sys.stdout.writelines(f"{target.path}\n" for target in targets)
             return CLEAN
-        run = check_targets(targets, overrides, jobs=options.jobs, prefilter=not options.no_prefilter)
-    except (ConfigError, MissingPathError) as error:
+        run = check_targets(
+            targets,
+            finder.overrides,
+            jobs=options.jobs,
+            prefilter=not options.no_prefilter,
+            baselines=options.write_baseline is None,
+        )
+        if options.add_noqa or options.write_baseline is not None:
+            adopted = options.write_baseline
+            done = make_baseline(adopted, run, targets) if adopted else add_comments(run, targets)
+            print(done, file=sys.stderr)
+            return ERROR if run.internal else CLEAN
+    except (ConfigError, MissingPathError, AdoptError) as error:
         print(f"purestate: {error}", file=sys.stderr)
         return ERROR
     _report(run, options, targets)
@@ -140,32 +151,25 @@ def _check(options: argparse.Namespace) -> int:
     return FINDINGS if run.findings and not options.exit_zero else CLEAN
 
 
+def _settings(targets: Sequence[Target], finder: ConfigFinder) -> Iterable[str]:
+    from pytest_purestate._check.show import render_settings
+
+    if targets:
+        return render_settings(targets[0].path, targets[0].config, finder.overrides)
+    return render_settings("the working directory", finder.of(Path.cwd()), finder.overrides)
+
+
 def _targets(options: argparse.Namespace, finder: ConfigFinder) -> list[Target]:
-    from pytest_purestate._check.discovery import Target, discover
+    from pytest_purestate._check.discovery import Target, discover, is_excluded
 
     name = options.stdin_filename
     file = Path(name or "<stdin>").absolute()
     stdin = [
         Target(file, name or "<stdin>", finder.of(file.parent), raw=sys.stdin.buffer.read())
         for path in dict.fromkeys(options.paths)
-        if path == "-"
+        if path == "-" and not (name and is_excluded(file, finder))
     ]
     return stdin + discover([Path(path) for path in options.paths if path != "-"], finder)
-
-
-def _overrides(options: argparse.Namespace) -> Overrides:
-    from pytest_purestate.config import Overrides
-
-    select, exclude = _listed(options.select), _globs(options.exclude)
-    return Overrides(
-        select=select or None,
-        extend_select=_listed(options.extend_select),
-        ignore=_listed(options.ignore),
-        exclude=None if options.exclude is None else exclude,
-        extend_exclude=_globs(options.extend_exclude),
-        respect_gitignore=False if options.no_respect_gitignore else None,
-        min_confidence=options.min_confidence,
-    )
 
 
 def _report(run: Run, options: argparse.Namespace, targets: Sequence[Target]) -> None:
@@ -189,7 +193,8 @@ def _report(run: Run, options: argparse.Namespace, targets: Sequence[Target]) ->
     else:
         _write(text.render_full(run.findings, sources, style))
     # Programs that read JSON from stdout must find nothing else there.
-    print(run.summary(), file=sys.stderr if machine else sys.stdout)
+    for line in (*run.notes, run.summary()):
+        print(line, file=sys.stderr if machine else sys.stdout)
 
 
 def _rule(options: argparse.Namespace) -> int:
@@ -208,15 +213,6 @@ def _write(pieces: Iterable[str]) -> None:
     if hasattr(sys.stdout, "reconfigure"):  # a terminal that cannot show a character must not end the run
         sys.stdout.reconfigure(errors="backslashreplace")
     sys.stdout.writelines(pieces)
-
-
-def _listed(values: Iterable[str] | None) -> tuple[str, ...]:
-    return tuple(item.strip() for value in values or () for item in value.split(",") if item.strip())
-
-
-def _globs(values: Iterable[str] | None) -> tuple[str, ...]:
-    """Patterns of the command line are relative to the working directory, not to a settings file."""
-    return tuple(str(Path(item).absolute()) if "/" in item.rstrip("/") else item for item in _listed(values))
 
 
 def _jobs(text: str) -> int:

@@ -2,20 +2,42 @@
 
 Standard library only: this is the one module that the static half and the plugin share. A field of
 `Config` that `_option` makes IS a key of the file, so adding a key is adding a line there.
+
+A file may ``extend`` another, ``--config KEY=VALUE`` lies over both, and the command line's own options over
+all (`Overrides`). What is chosen by rule (``select``, ``ignore``, ``fixable``, ...) stays in layers, because the
+most specific prefix wins inside a layer and a later layer over an earlier one; every other key has one value.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
-import re
-import tomllib
-from collections.abc import Callable, Mapping
+import enum
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["DEFAULT_EXCLUDE", "Config", "ConfigError", "ConfigFinder", "Overrides", "load_config"]
+from pytest_purestate._tomlfile import (
+    ConfigError,
+    inline_table,
+    line_of,
+    line_of_entry,
+    read_table,
+    shown,
+)
+
+__all__ = [
+    "DEFAULT_EXCLUDE",
+    "DEFAULT_TEST_FILES",
+    "Config",
+    "ConfigError",
+    "ConfigFinder",
+    "Overrides",
+    "Place",
+    "load_config",
+    "option_names",
+]
 
 DEFAULT_EXCLUDE = (
     ".bzr",
@@ -48,21 +70,26 @@ DEFAULT_EXCLUDE = (
 )
 """Names that discovery never enters unless ``exclude`` replaces the list."""
 
+DEFAULT_TEST_FILES = (
+    "test_*.py",
+    "test_*.pyi",
+    "*_test.py",
+    "*_test.pyi",
+    "conftest.py",
+    "conftest.pyi",
+)
+"""Files whose own functions are tests: they may replay a key, and much in them is reported with less confidence."""
+
 CONFIDENCES = ("high", "medium", "low")
+SEVERITIES = ("error", "warning", "info")
 
 _FILES = ("purestate.toml", "pyproject.toml")
-_TABLE = re.compile(r"\s*\[\s*tool\s*\.\s*[\"']?purestate[\"']?\s*\]")
 
 
-class ConfigError(Exception):
-    """A setting that cannot be used. The text says where: ``pyproject.toml:12: unknown key ...``."""
-
-    def __init__(self, message: str, file: Path | None = None, line: int = 0) -> None:
-        where = f"{_shown(file)}:{line}: " if file and line else f"{_shown(file)}: " if file else ""
-        super().__init__(where + message)
-        self.message = message
-        self.file = file
-        self.line = line
+def _string(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError("a string")
+    return value
 
 
 def _strings(value: object) -> tuple[str, ...]:
@@ -79,19 +106,46 @@ def _boolean(value: object) -> bool:
 
 def _confidence(value: object) -> str:
     if value not in CONFIDENCES:
-        raise ValueError('"high", "medium" or "low"')
+        raise ValueError('"high", "medium" or "low"' + _did_you_mean(value, CONFIDENCES))
     return str(value)
 
 
-def _signatures(value: object, name: str = "") -> tuple[tuple[str, str], ...]:
-    """A table of declarations; names written without quotes make tables of tables."""
+def _signatures(value: object) -> tuple[tuple[str, str], ...]:
+    return _entries(value, str, "a table of names and signatures", 'a string such as "consumes rng"')
+
+
+def _severities(value: object) -> tuple[tuple[str, str], ...]:
+    found = _entries(value, str, "a table of rules and severities", 'one of "error", "warning" and "info"')
+    for name, level in found:
+        if level not in SEVERITIES:
+            hint = _did_you_mean(level, SEVERITIES)
+            raise _EntryError(name, f'"error", "warning" or "info"{hint}')
+    return found
+
+
+def _file_rules(value: object) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    found = _entries(value, list, "a table of patterns and lists of rules", "a list of strings")
+    for name, codes in found:
+        if not all(isinstance(code, str) for code in codes):
+            raise _EntryError(name, "a list of strings")
+    return tuple((name, tuple(codes)) for name, codes in found)
+
+
+def _entries(
+    value: object, kind: type, wanted: str, inner: str, name: str = ""
+) -> tuple[tuple[str, Any], ...]:
+    """The entries of a table; names written without quotes make tables of tables."""
     if isinstance(value, dict):
         prefix = f"{name}." if name else ""
-        return tuple(pair for key, inner in value.items() for pair in _signatures(inner, prefix + key))
+        return tuple(
+            pair
+            for key, below in value.items()
+            for pair in _entries(below, kind, wanted, inner, prefix + key)
+        )
     if not name:
-        raise ValueError("a table of names and signatures")
-    if not isinstance(value, str):
-        raise _EntryError(name, 'a string such as "consumes rng"')
+        raise ValueError(wanted)
+    if not isinstance(value, kind):
+        raise _EntryError(name, inner)
     return ((name, value),)
 
 
@@ -103,8 +157,33 @@ class _EntryError(ValueError):
         self.name = name
 
 
-def _option(parse: Callable[[object], object], default: Any) -> Any:
-    return field(default=default, metadata={"parse": parse})
+class _Merge(enum.Enum):
+    """What becomes of a key that two layers set."""
+
+    REPLACE = enum.auto()  # the later one holds
+    ADD = enum.auto()  # both hold
+    TABLE = enum.auto()  # entry by entry, the later one holds
+    LAYER = enum.auto()  # each layer keeps its own (see `Config.layers`)
+
+
+_TABLES = ("signatures", "severity", "per_file_ignores", "extend_per_file_ignores")
+
+
+def _option(
+    parse: Callable[[object], object], default: Any, merge: _Merge = _Merge.REPLACE, paths: bool = False
+) -> Any:
+    return field(default=default, metadata={"parse": parse, "merge": merge, "paths": paths})
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a setting stands; without a file, in a ``--config`` of the command line."""
+
+    file: Path | None
+    line: int
+
+    def __str__(self) -> str:
+        return f"{shown(self.file)}:{self.line}" if self.file else "--config"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,29 +191,68 @@ class Config:
     """The settings for one file.
 
     ``root`` is the directory that path patterns are relative to: the one that holds the settings file,
-    or the working directory where there is none.
+    or the working directory where there is none. ``base`` are the settings that these lie over, and
+    ``places`` says where these themselves stand.
     """
 
     root: Path
     file: Path | None = None
-    lines: Mapping[str, int] = field(default_factory=dict, compare=False, repr=False)
+    base: Config | None = None
+    places: Mapping[str, Place] = field(default_factory=dict, compare=False, repr=False)
 
-    select: tuple[str, ...] | None = _option(_strings, None)
-    ignore: tuple[str, ...] = _option(_strings, ())
-    exclude: tuple[str, ...] = _option(_strings, DEFAULT_EXCLUDE)
-    extend_exclude: tuple[str, ...] = _option(_strings, ())
+    extend: str | None = _option(_string, None, _Merge.LAYER)
+    select: tuple[str, ...] | None = _option(_strings, None, _Merge.LAYER)
+    extend_select: tuple[str, ...] = _option(_strings, (), _Merge.LAYER)
+    ignore: tuple[str, ...] = _option(_strings, (), _Merge.LAYER)
+    per_file_ignores: tuple[tuple[str, tuple[str, ...]], ...] = _option(_file_rules, (), paths=True)
+    extend_per_file_ignores: tuple[tuple[str, tuple[str, ...]], ...] = _option(
+        _file_rules, (), _Merge.ADD, paths=True
+    )
+    fixable: tuple[str, ...] | None = _option(_strings, None, _Merge.LAYER)
+    extend_fixable: tuple[str, ...] = _option(_strings, (), _Merge.LAYER)
+    unfixable: tuple[str, ...] = _option(_strings, (), _Merge.LAYER)
+    exclude: tuple[str, ...] = _option(_strings, DEFAULT_EXCLUDE, paths=True)
+    extend_exclude: tuple[str, ...] = _option(_strings, (), _Merge.ADD, paths=True)
+    force_exclude: bool = _option(_boolean, False)
     respect_gitignore: bool = _option(_boolean, True)
     min_confidence: str = _option(_confidence, "medium")
-    signatures: tuple[tuple[str, str], ...] = _option(_signatures, ())
+    severity: tuple[tuple[str, str], ...] = _option(_severities, (), _Merge.TABLE)
+    test_files: tuple[str, ...] = _option(_strings, DEFAULT_TEST_FILES, paths=True)
+    baseline: str | None = _option(_string, None)
+    signatures: tuple[tuple[str, str], ...] = _option(_signatures, (), _Merge.TABLE)
+
+    @property
+    def layers(self) -> tuple[Config, ...]:
+        """What these settings were made of, the ones that others lie over first."""
+        return (*(self.base.layers if self.base else ()), self)
+
+    def place(self, key: str) -> Place | None:
+        """Where a key (``ignore``) or an entry of a table (``severity.PS1``) is set; None where it is not."""
+        if key in self.places:
+            return self.places[key]
+        return self.base.place(key) if self.base else None
 
     def error(self, key: str, message: str) -> ConfigError:
-        """A `ConfigError` that points at the line of ``key`` in the settings file."""
-        return ConfigError(message, self.file, self.lines.get(key, 0))
+        """A `ConfigError` that points at the line of a key, or of an entry of a table."""
+        place = self.place(key) or self.place(key.partition(".")[0])
+        if place is None:
+            return ConfigError(message, self.file)
+        if place.file is None:
+            return ConfigError(f"--config: {message}")
+        return ConfigError(message, place.file, place.line)
+
+
+def option_names() -> dict[str, str]:
+    """The keys of a settings file, and the fields of `Config` that hold them."""
+    return {f.name.replace("_", "-"): f.name for f in dataclasses.fields(Config) if "parse" in f.metadata}
 
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """What the command line says over every settings file; None where it says nothing."""
+    """What the command line says over every settings file; None where it says nothing.
+
+    Path patterns in here are absolute, or names.
+    """
 
     select: tuple[str, ...] | None = None
     extend_select: tuple[str, ...] = ()
@@ -143,36 +261,60 @@ class Overrides:
     extend_exclude: tuple[str, ...] = ()
     respect_gitignore: bool | None = None
     min_confidence: str | None = None
+    fixable: tuple[str, ...] | None = None
+    extend_fixable: tuple[str, ...] = ()
+    unfixable: tuple[str, ...] = ()
+    per_file_ignores: tuple[tuple[str, tuple[str, ...]], ...] | None = None
+    extend_per_file_ignores: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    force_exclude: bool | None = None
+    baseline: str | None = None
+
+    @property
+    def narrow(self) -> bool:
+        """Whether fewer findings may be shown than the settings files ask for."""
+        narrowing = ("select", "ignore", "min_confidence", "per_file_ignores", "extend_per_file_ignores")
+        return any(getattr(self, name) for name in narrowing)
 
     def apply(self, config: Config) -> Config:
-        """The settings with these over them; rule selection stays apart, because it is layered."""
+        """The settings with these over them; what is chosen by rule stays apart, because it is layered."""
         changes: dict[str, Any] = {}
-        for key in ("exclude", "respect_gitignore", "min_confidence"):
-            if (value := getattr(self, key)) is not None:
-                changes[key] = value
-        changes["extend_exclude"] = config.extend_exclude + self.extend_exclude
-        return dataclasses.replace(config, **changes)
+        for option in dataclasses.fields(Config):
+            merge, value = option.metadata.get("merge"), getattr(self, option.name, None)
+            if merge is _Merge.REPLACE and value is not None:
+                changes[option.name] = value
+            elif merge is _Merge.ADD and value:
+                changes[option.name] = getattr(config, option.name) + value
+        return dataclasses.replace(config, **changes) if changes else config
 
 
 class ConfigFinder:
     """Finds the settings that hold for a directory; every directory is looked up once.
 
     Args:
-        file: use this settings file for everything (``--config``).
+        file: use this settings file for everything (``--config FILE``).
         isolated: use no settings file at all (``--isolated``).
         overrides: command line values, laid over what is found.
+        inline: settings as TOML, laid over what is found, below ``overrides`` (``--config KEY=VALUE``).
+
+    Raises:
+        ConfigError: one of the settings given here is not valid.
     """
 
     def __init__(
-        self, file: Path | None = None, isolated: bool = False, overrides: Overrides | None = None
+        self,
+        file: Path | None = None,
+        isolated: bool = False,
+        overrides: Overrides | None = None,
+        inline: Sequence[str] = (),
     ) -> None:
         self.overrides = overrides or Overrides()
+        self._inline = [_parse(inline_table(text), None, text) for text in inline]
         self._found: dict[Path, Config] = {}
         self._fixed: Config | None = None
         if file is not None:
-            self._fixed = self.overrides.apply(load_config(file))
+            self._fixed = self._laid_over(load_config(file))
         elif isolated:
-            self._fixed = self.overrides.apply(Config(Path.cwd()))
+            self._fixed = self._laid_over(Config(Path.cwd()))
 
     def of(self, directory: Path) -> Config:
         """The settings for files in an absolute directory.
@@ -194,116 +336,119 @@ class ConfigFinder:
     def _look_up(self, directory: Path) -> Config:
         for name in _FILES:
             file = directory / name
-            if (table := _read(file)) is not None:
-                return self.overrides.apply(_parse(table, file))
+            if (table := read_table(file)) is not None:
+                return self._laid_over(_resolved(table, file, ()))
         if directory.parent == directory:
-            return self.overrides.apply(Config(Path.cwd()))
+            return self._laid_over(Config(Path.cwd()))
         return self.of(directory.parent)
+
+    def _laid_over(self, config: Config) -> Config:
+        for over in self._inline:
+            config = _over(over, config)
+        return self.overrides.apply(config)
 
 
 def load_config(file: Path) -> Config:
-    """The settings in one named file.
+    """The settings in one named file, with those that it extends.
 
     Raises:
-        ConfigError: it cannot be read, is not TOML, or has a key or value that is not known.
+        ConfigError: a file cannot be read, is not TOML, or has a key or value that is not known.
     """
     file = file.absolute()
     if not file.is_file():
         raise ConfigError("no such settings file", file)
-    table = _read(file, required=True)
-    return _parse(table or {}, file)
+    return _resolved(read_table(file, required=True) or {}, file, ())
 
 
-def _read(file: Path, required: bool = False) -> dict[str, object] | None:
-    """The settings table of a file; None where the file has none."""
+def _resolved(table: dict[str, object], file: Path, below: tuple[Path, ...]) -> Config:
+    """The settings of a file over those that it extends; ``below`` are the files that led here."""
+    own = _parse(table, file, file.read_text(encoding="utf-8"))
+    if own.extend is None:
+        return own
+    chain = (*below, file.resolve())
     try:
-        raw = file.read_bytes()
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        return None
-    except OSError as error:
-        raise ConfigError(f"cannot be read: {(error.strerror or str(error)).lower()}", file) from error
-    is_pyproject = file.name == "pyproject.toml"
-    if is_pyproject and b"purestate" not in raw and not required:
-        return None  # another tool's file; whether it is valid is not ours to say
-    try:
-        content = tomllib.loads(raw.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise ConfigError("is not UTF-8 text", file, raw.count(b"\n", 0, error.start) + 1) from error
-    except tomllib.TOMLDecodeError as error:
-        at = re.search(r" \(at line (\d+).*", str(error))
-        message = str(error)[: at.start()] if at else str(error)
-        raise ConfigError(
-            f"not valid TOML: {message[:1].lower()}{message[1:]}", file, int(at[1]) if at else 0
-        ) from error
-    if not is_pyproject:
-        return content
-    tool = content.get("tool", {})
-    table = tool.get("purestate") if isinstance(tool, dict) else None
-    if table is not None and not isinstance(table, dict):
-        raise ConfigError("`tool.purestate` must be a table", file, _line_of(raw.decode(), "purestate", True))
-    return table
+        base = (file.parent / Path(own.extend).expanduser()).resolve()
+    except RuntimeError as error:  # the home of a user that is not there
+        raise own.error("extend", f"`extend`: {error}") from error
+    if base in chain:
+        names = " -> ".join(shown(each) for each in (*chain[chain.index(base) :], base))
+        raise own.error("extend", f"`extend` goes in a circle: {names}")
+    if not base.is_file():
+        raise own.error("extend", f"`extend`: no such settings file: {own.extend}")
+    return _over(own, _resolved(read_table(base, required=True) or {}, base, chain))
 
 
-def _parse(table: dict[str, object], file: Path) -> Config:
-    text = file.read_text(encoding="utf-8")
+def _parse(table: dict[str, object], file: Path | None, text: str) -> Config:
+    """The settings of one table; without a file it is from the command line."""
     options = {f.name.replace("_", "-"): f for f in dataclasses.fields(Config) if "parse" in f.metadata}
+    if file is None:
+        del options["extend"]
     values: dict[str, Any] = {}
-    lines: dict[str, int] = {}
+    places: dict[str, Place] = {}
+    where = Config(Path(), file, places=places)
     for key, value in table.items():
-        line = _line_of(text, key, file.name == "pyproject.toml")
+        name = key.replace("-", "_")
+        line = line_of(text, key, file is not None and file.name == "pyproject.toml")
+        places[name] = Place(file, line)
         if key not in options:
             near = difflib.get_close_matches(key.replace("_", "-").lower(), options, 1)
             hint = f", did you mean `{near[0]}`?" if near else f"; known keys: {', '.join(options)}"
-            raise ConfigError(f"unknown key `{key}`{hint}", file, line)
-        option = options[key]
+            raise where.error(name, f"unknown key `{key}`{hint}")
         try:
-            values[option.name] = option.metadata["parse"](value)
+            values[name] = options[key].metadata["parse"](value)
         except _EntryError as error:
-            where = _line_of_entry(text, line, error.name)
-            raise ConfigError(f"`{error.name}` must be {error}", file, where) from error
+            places[f"{name}.{error.name}"] = Place(file, line_of_entry(text, line, error.name))
+            raise where.error(f"{name}.{error.name}", f"`{error.name}` must be {error}") from error
         except ValueError as error:
-            raise ConfigError(f"`{key}` must be {error}", file, line) from error
-        lines[option.name] = line
-    for name, _ in values.get("signatures", ()):
-        lines[f"signatures.{name}"] = _line_of_entry(text, lines["signatures"], name)
-    return Config(root=file.parent, file=file, lines=lines, **values)
+            raise where.error(name, f"`{key}` must be {error}") from error
+        for entry, _ in values[name] if name in _TABLES else ():
+            places[f"{name}.{entry}"] = Place(file, line_of_entry(text, line, entry))
+    return Config(root=file.parent if file else Path.cwd(), file=file, places=places, **values)
 
 
-def _line_of(text: str, key: str, in_tool_table: bool) -> int:
-    """1-based line of a key, found by a scan of the text (tomllib keeps no positions)."""
-    assignment = re.compile(rf"\s*(tool\s*\.\s*purestate\s*\.\s*)?[\"']?{re.escape(key)}[\"']?\s*[=.]")
-    subtable = re.compile(rf"\s*\[\s*tool\s*\.\s*purestate\s*\.\s*[\"']?{re.escape(key)}\b")
-    header, inside = 0, not in_tool_table
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.lstrip().startswith("["):
-            inside = bool(_TABLE.match(line)) if in_tool_table else inside
-            header = number if inside else header
-        found = assignment.match(line)
-        if found and (inside or found[1]):
-            return number
-        if in_tool_table and subtable.match(line):
-            return number
-    return header or 1
+def _over(own: Config, base: Config) -> Config:
+    """Settings laid over others. Patterns stay relative to the file that they stand in."""
+    root = own.root if own.file else base.root
+    own, base = _anchored(own, root), _anchored(base, root)
+    changes: dict[str, Any] = {"file": own.file or base.file, "base": base}
+    for option in dataclasses.fields(Config):
+        mine, theirs = getattr(own, option.name), getattr(base, option.name)
+        merge = option.metadata.get("merge")
+        if merge is _Merge.ADD:
+            changes[option.name] = theirs + mine
+        elif merge is _Merge.TABLE:
+            changes[option.name] = tuple({**dict(theirs), **dict(mine)}.items())
+        elif merge is _Merge.REPLACE and option.name not in own.places:
+            changes[option.name] = theirs
+    return dataclasses.replace(own, **changes)
 
 
-def _line_of_entry(text: str, start: int, name: str) -> int:
-    """1-based line of an entry of the table whose key or header is on line ``start``."""
-    lines = text.split("\n")
-    parts = name.split(".")
-    for used in range(len(parts)):  # a header may spell the first parts of the name
-        spelled = r"[\"']?\s*\.\s*[\"']?".join(re.escape(part) for part in parts[used:])
-        entry = re.compile(rf"(.*[\s{{,.])?[\"']?{spelled}[\"']?\s*=")
-        for number, line in enumerate(lines[start - 1 :], start):
-            if entry.match(line):
-                return number
-    return start
+def _anchored(config: Config, root: Path) -> Config:
+    """The same settings for another root: path patterns become absolute."""
+    if config.root == root:
+        return config
+
+    def anchor(item: Any) -> Any:
+        if isinstance(item, tuple):
+            return (anchor(item[0]), item[1])
+        negated, pattern = ("!", item[1:]) if item.startswith("!") else ("", item)
+        inside = "/" in pattern.rstrip("/")
+        return f"{negated}{(config.root / pattern).as_posix()}" if inside else item
+
+    changes: dict[str, Any] = {"root": root}
+    for option in dataclasses.fields(Config):
+        if option.metadata.get("paths"):
+            changes[option.name] = tuple(anchor(item) for item in getattr(config, option.name))
+    if config.baseline is not None:
+        changes["baseline"] = str(config.root / config.baseline)
+    places = {
+        f"{key}.{anchor(entry)}" if key.endswith("per_file_ignores") and entry else name: place
+        for name, place in config.places.items()
+        for key, _, entry in [name.partition(".")]
+    }
+    return dataclasses.replace(config, places=places, **changes)
 
 
-def _shown(file: Path | None) -> str:
-    """A path as the user knows it: relative to the working directory where it lies inside."""
-    if file is None:
-        return ""
-    try:
-        return str(file.relative_to(Path.cwd()))
-    except ValueError:
-        return str(file)
+def _did_you_mean(value: object, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(str(value).lower(), known, 1)
+    return f", did you mean `{near[0]}`?" if near else ""

@@ -9,10 +9,12 @@ from pathlib import Path
 from pytest_purestate._check.apis import Knowledge, Signature
 from pytest_purestate._check.flow import project as flow_project
 from pytest_purestate._check.flow.interpret import Interpreter
+from pytest_purestate._check.globs import Globs
 from pytest_purestate._check.lower import SyntaxProblem, lower
 from pytest_purestate._check.model import Finding, Rule
 from pytest_purestate._check.resolve import find_module
 from pytest_purestate._check.source import Source
+from pytest_purestate.config import DEFAULT_TEST_FILES
 
 __all__ = ["Project", "SyntaxProblem", "analyse", "facts_of"]
 
@@ -24,11 +26,22 @@ _RECURSION = 50_000
 class Project(flow_project.Project):
     """Modules met in one run. ``read`` gives a file's Source, or None when it cannot be had.
 
-    ``declared`` are the signatures that the settings of the checked files declare.
+    ``declared`` are the signatures that the settings of the checked files declare, ``is_test`` says which
+    files they take as tests; by default those that pytest does.
     """
 
-    def __init__(self, read: Callable[[Path], Source | None], declared: Sequence[Signature] = ()) -> None:
-        super().__init__(read, lower, find_module, Knowledge(declared))
+    def __init__(
+        self,
+        read: Callable[[Path], Source | None],
+        declared: Sequence[Signature] = (),
+        is_test: Callable[[Source], bool] | None = None,
+    ) -> None:
+        super().__init__(read, lower, find_module, Knowledge(declared), is_test or _named_like_a_test)
+
+
+def _named_like_a_test(source: Source) -> bool:
+    name = source.path.replace("\\", "/").rpartition("/")[2]
+    return Globs.of(DEFAULT_TEST_FILES, Path()).match(source.path, name)
 
 
 def facts_of(source: Source, project: Project) -> flow_project.ModuleContext:

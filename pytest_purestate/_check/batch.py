@@ -42,7 +42,7 @@ class Group(TypedDict):
 
 
 class Reply(TypedDict):
-    """The findings by file and rule, and the summary line; or what was wrong with the request."""
+    """The findings by file and rule, and the lines that sum it up; or what was wrong with the request."""
 
     groups: list[Group]
     summary: str
@@ -109,7 +109,7 @@ def _answer(request: Request) -> Reply:
                     "text": "\n\n".join(render_finding(finding, sources) for finding in findings),
                 }
             )
-    return {"groups": groups, "summary": run.summary(), "error": ""}
+    return {"groups": groups, "summary": "\n".join((*run.notes, run.summary())), "error": ""}
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Which files to check: walks directories, honours excludes and .gitignore, and pre-filters by text.
 
 Files come out in one fixed order (the order of the arguments; inside a directory, sorted by name,
-files before directories). A file named on the command line is always taken. What is there but
-cannot be entered comes out as a problem, so that nothing is skipped without a word.
+files before directories). A file named on the command line is always taken, unless ``force-exclude``
+holds. What is there but cannot be entered comes out as a problem, so that nothing is skipped without a word.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pytest_purestate._check.globs import Globs
 from pytest_purestate._check.source import describe
 from pytest_purestate.config import Config, ConfigFinder
 
-__all__ = ["MissingPathError", "Target", "discover", "display_path", "mentions_jax"]
+__all__ = ["MissingPathError", "Target", "discover", "display_path", "is_excluded", "mentions_jax"]
 
 SUFFIXES = (".py", ".pyi")
 
@@ -80,6 +81,8 @@ def discover(paths: Sequence[Path], finder: ConfigFinder, cwd: Path | None = Non
         path = _absolute(given, cwd)
         if not os.path.lexists(path):
             raise MissingPathError(f"no such file or directory: {given}")
+        if is_excluded(path, finder):
+            continue
         if path.is_dir():
             for target in _walk(path, finder, cwd):
                 found.setdefault(target.file, target)
@@ -94,28 +97,31 @@ def _absolute(path: Path, cwd: Path) -> Path:
     return Path(os.path.realpath(path)) if ".." in path.parts else path
 
 
-@dataclass(frozen=True, slots=True)
-class _Excludes:
-    """The exclude patterns of one settings file: without "/" for names, with "/" for paths below it."""
+def is_excluded(file: Path, finder: ConfigFinder) -> bool:
+    """Whether ``force-exclude`` holds for a file or directory named by the user, and a pattern fits it or
+    a directory above it.
 
-    names: re.Pattern[str]
-    paths: re.Pattern[str]
+    Raises:
+        ConfigError: the settings file is not valid.
+    """
+    config = finder.of(file.parent)
+    if not config.force_exclude:
+        return False
+    excludes = _excludes(config)
+    above = [
+        path for path in (file, *file.parents) if path != config.root and path.is_relative_to(config.root)
+    ]
+    return any(excludes.match(str(path), path.name) for path in above or [file])
 
-    @classmethod
-    def of(cls, config: Config) -> _Excludes:
-        patterns = [p.replace(os.sep, "/") for p in (*config.exclude, *config.extend_exclude)]
-        names = [p.rstrip("/") for p in patterns if "/" not in p.rstrip("/")]
-        paths = [(config.root / p).as_posix() for p in patterns if "/" in p.rstrip("/")]
-        return cls(_compile(tuple(names)), _compile(tuple(paths)))
 
-    def match(self, path: str, name: str) -> bool:
-        return bool(self.names.fullmatch(name) or self.paths.fullmatch(path.replace(os.sep, "/")))
+def _excludes(config: Config) -> Globs:
+    return Globs.of((*config.exclude, *config.extend_exclude), config.root)
 
 
 def _walk(top: Path, finder: ConfigFinder, cwd: Path) -> Iterator[Target]:
     config = finder.of(top)
     ignores = _Gitignores.above(top) if config.respect_gitignore else None
-    excludes: tuple[_Excludes, ...] = (_Excludes.of(config),)
+    excludes: tuple[Globs, ...] = (_excludes(config),)
     pending = [(top, config, excludes, ignores)]
     while pending:
         directory, config, excludes, ignores = pending.pop()
@@ -126,7 +132,7 @@ def _walk(top: Path, finder: ConfigFinder, cwd: Path) -> Iterator[Target]:
             yield Target(directory, display_path(directory, cwd), config, describe(error))
             continue
         if directory != top and (own := finder.own(directory)) is not None:
-            config, excludes = own, (*excludes, _Excludes.of(own))
+            config, excludes = own, (*excludes, _excludes(own))
         ignores = ignores.enter(directory) if ignores is not None else None
         below = []
         for entry in listing:
@@ -195,37 +201,3 @@ def _gitignore_spec(lines: tuple[str, ...]) -> object:
             continue  # git passes over a pattern that it cannot read, and so do we
         valid.append(line)
     return pathspec.GitIgnoreSpec.from_lines(valid)
-
-
-@functools.lru_cache(maxsize=64)
-def _compile(patterns: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile("|".join(_translate(pattern) for pattern in patterns) or r"(?!)", re.DOTALL)
-
-
-def _translate(pattern: str) -> str:
-    """A glob as a regular expression: ``*`` and ``?`` stay inside one path component, ``**`` crosses."""
-    parts = []
-    for token in re.findall(r"\*\*/?|\[!?[^\]]+\]|.", pattern, re.DOTALL):
-        if token == "**/":
-            parts.append("(?:.*/)?")
-        elif token == "**":
-            parts.append(".*")
-        elif token == "*":
-            parts.append("[^/]*")
-        elif token == "?":
-            parts.append("[^/]")
-        elif len(token) > 1:
-            parts.append(_character_set(token))
-        else:
-            parts.append(re.escape(token))
-    return "".join(parts)
-
-
-def _character_set(token: str) -> str:
-    body = token[1:-1].replace("\\", "\\\\").replace("[", "\\[")
-    regex = f"[{'^' + body[1:] if body.startswith('!') else body}]"
-    try:
-        re.compile(regex)
-    except re.error:  # a range that runs backwards: then it can only mean itself
-        return re.escape(token)
-    return regex

@@ -7,25 +7,29 @@ a file that crashes the parser or takes too long costs one finding (PS004) and n
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import enum
 import functools
 import gc
 import stat
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_purestate._check import bounds, pool, registry, suppress
 from pytest_purestate._check.analysis import Project, SyntaxProblem, analyse
-from pytest_purestate._check.apis import Signature, SignatureError, parse_declaration
+from pytest_purestate._check.baseline import Baseline
 from pytest_purestate._check.discovery import Target, discover, display_path, mentions_jax
 from pytest_purestate._check.model import Confidence, Finding, Label, Rule, Span
-from pytest_purestate._check.registry import Selection, UnknownSelectorError
+from pytest_purestate._check.report.fingerprint import Fingerprints
+from pytest_purestate._check.report.sources import Sources
 from pytest_purestate._check.report.summary import summary
+from pytest_purestate._check.settings import Settings, chosen_rules, declared
 from pytest_purestate._check.source import Source, UnreadableSourceError, describe
-from pytest_purestate.config import Config, ConfigError, ConfigFinder, Overrides
+from pytest_purestate._tomlfile import shown
+from pytest_purestate.config import Config, ConfigFinder, Overrides
 
 __all__ = [
     "DEADLINE",
@@ -72,9 +76,14 @@ class FileResult:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """All files of a run, in order of discovery."""
+    """All files of a run, in order of discovery.
+
+    ``baselined`` counts the findings that a baseline hides; ``notes`` are lines about the run as a whole.
+    """
 
     results: tuple[FileResult, ...]
+    baselined: int = 0
+    notes: tuple[str, ...] = ()
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -93,7 +102,9 @@ class Run:
     def summary(self) -> str:
         """One line that says how much was found and what became of every file."""
         checked, skipped, failed = map(self.count, (Status.CHECKED, Status.SKIPPED, Status.FAILED))
-        return summary(self.findings, checked=checked, skipped=skipped, failed=failed)
+        return summary(
+            self.findings, checked=checked, skipped=skipped, failed=failed, baselined=self.baselined
+        )
 
 
 def check_source(
@@ -152,62 +163,83 @@ def check_targets(
     jobs: int | None = None,
     prefilter: bool = True,
     deadline: float = DEADLINE,
+    baselines: bool = True,
 ) -> Run:
-    """Check files that `discover` found."""
-    for config in {id(target.config): target.config for target in targets}.values():
-        chosen_rules(config, overrides)  # what is wrong in the settings must end the run before it starts
-        declared(config)
+    """Check files that `discover` found.
+
+    Args:
+        targets: the files and their settings.
+        overrides: what the command line says over the settings.
+        jobs: as in `check_paths`.
+        prefilter: as in `check_paths`.
+        deadline: as in `check_paths`.
+        baselines: hide the findings that the baselines in the settings list.
+
+    Raises:
+        ConfigError: the settings are not valid, or a baseline cannot be read.
+    """
+    # What is wrong in the settings must end the run before it starts.
+    settings = {id(target.config): Settings.of(target.config, overrides) for target in _each_config(targets)}
+    found = (
+        {id(t.config): Baseline.of(t.config, overrides) for t in _each_config(targets)} if baselines else {}
+    )
     start = functools.partial(Checker, analyse, tuple(targets), overrides, prefilter)
     if jobs == 0:
         check = start()
         try:
-            return Run(tuple(check(index) for index in range(len(targets))))
+            run = Run(tuple(check(index) for index in range(len(targets))))
         finally:
             gc.unfreeze()
-    outcomes = pool.run(start, len(targets), jobs or pool.available_cpus(), deadline)
-    return Run(
-        tuple(
-            _lost(target, outcome, deadline) if isinstance(outcome, pool.Lost) else outcome
-            for target, outcome in zip(targets, outcomes, strict=True)
+    else:
+        outcomes = pool.run(start, len(targets), jobs or pool.available_cpus(), deadline)
+        run = Run(
+            tuple(
+                _lost(target, outcome, deadline, settings[id(target.config)])
+                if isinstance(outcome, pool.Lost)
+                else outcome
+                for target, outcome in zip(targets, outcomes, strict=True)
+            )
         )
-    )
+    return _without(run, targets, found, overrides) if any(found.values()) else run
 
 
-def chosen_rules(config: Config, overrides: Overrides) -> tuple[Rule, ...]:
-    """The rules that hold under a configuration with the command line over it.
-
-    Raises:
-        ConfigError: a selector fits no rule; the text names the place and the nearest right name.
-    """
-    file = Selection(config.select, (), config.ignore)
-    line = Selection(overrides.select, overrides.extend_select, overrides.ignore)
-    try:
-        registry.select([file])
-    except UnknownSelectorError as error:
-        key = "select" if error.selector in (config.select or ()) else "ignore"
-        raise config.error(key, str(error)) from error
-    try:
-        return registry.select([file, line])
-    except UnknownSelectorError as error:
-        raise ConfigError(str(error)) from error
+def _each_config(targets: Sequence[Target]) -> Iterable[Target]:
+    """One target for each configuration."""
+    return {id(target.config): target for target in targets}.values()
 
 
-def declared(config: Config) -> tuple[Signature, ...]:
-    """The signatures that a configuration declares.
-
-    Raises:
-        ConfigError: one cannot be read; the text names the place and, for a wrong word, the nearest right one.
-    """
-    found: dict[str, Signature] = {}
-    for name, text in config.signatures:
-        try:
-            signature = parse_declaration(name, text)
-            if signature.name in found:
-                raise SignatureError("declared before")
-        except SignatureError as error:
-            raise config.error(f"signatures.{name}", f"`{name}`: {error}") from error
-        found[signature.name] = signature
-    return tuple(found.values())
+def _without(
+    run: Run, targets: Sequence[Target], baselines: Mapping[int, Baseline | None], overrides: Overrides
+) -> Run:
+    """A run without the findings that the baselines of its files list."""
+    raw = {target.path: target.raw for target in targets if target.raw is not None}
+    fingerprints = Fingerprints(Sources({target.path: target.file for target in targets}, raw))
+    seen: dict[Path, set[str]] = {}
+    checked: dict[Path, set[Path]] = {}
+    results = []
+    for target, result in zip(targets, run.results, strict=True):
+        baseline = baselines[id(target.config)]
+        if baseline is None or result.status is Status.FAILED:
+            results.append(result)
+            continue
+        checked.setdefault(baseline.file, set()).add(result.file)
+        named = [(fingerprints.of(finding), finding) for finding in result.findings]
+        seen.setdefault(baseline.file, set()).update(each for each, _ in named if each in baseline.entries)
+        new = tuple(finding for each, finding in named if each not in baseline.entries)
+        results.append(dataclasses.replace(result, findings=new))
+    notes = []
+    for baseline in {b.file: b for b in baselines.values() if b is not None}.values():
+        # With fewer rules than usual, what is not found may still be there.
+        if overrides.narrow:
+            continue
+        stale = baseline.stale(seen.get(baseline.file, ()), checked.get(baseline.file, set()))
+        if stale:
+            many = "1 entry" if stale == 1 else f"{stale} entries"
+            verb = "occurs" if stale == 1 else "occur"
+            file = shown(baseline.file)
+            notes.append(f"{many} of {file} no longer {verb}; `--write-baseline {file}` drops what is gone")
+    hidden = len(run.findings) - sum(len(result.findings) for result in results)
+    return Run(tuple(results), hidden, tuple(notes))
 
 
 class Checker:
@@ -222,10 +254,9 @@ class Checker:
         self._prefilter = prefilter
         self._cwd = Path.cwd()
         self._sources: dict[Path, Source | None] = {}
-        self._projects: dict[tuple[Signature, ...], Project] = {}
+        self._projects: dict[object, Project] = {}
         self._checked = 0  # bytes of source since these were empty
-        self._declared: dict[int, tuple[Signature, ...]] = {}
-        self._rules: dict[int, tuple[Rule, ...]] = {}
+        self._settings: dict[int, Settings] = {}
 
     def __call__(self, index: int) -> FileResult:
         """Check one target. Never raises for what a file may hold."""
@@ -282,45 +313,61 @@ class Checker:
             finding = _own("PS004", source.path, f"not parsed: {problem.message}", offset=problem.offset)
             return self._result(target, [finding], config)
         self._checked += len(source.data)
+        settings = self._settings_of(config)
+        chosen = settings.rules_in(target.file)
+        suppressions = suppress.Suppressions(source)
         try:
-            findings = self._analyse(source, self._project_of(config), self._chosen(config))
+            # A comment is judged by what all rules find, so that selecting a few makes no comment unused.
+            rules = registry.rules() if suppressions.judge(chosen) else chosen
+            findings = self._analyse(source, self._project_of(config), rules)
         except SyntaxProblem as error:
             finding = _syntax_error(source, error)
             return self._result(target, [finding], config)
         except (RecursionError, MemoryError) as error:
             what = "deep" if isinstance(error, RecursionError) else "large"
             return self._result(target, [_own("PS004", source.path, f"too {what} to be checked")], config)
-        return self._result(target, findings, config, source)
+        return self._result(target, findings, config, source, suppressions)
 
     def _result(
-        self, target: Target, found: Sequence[Finding], config: Config, source: Source | None = None
+        self,
+        target: Target,
+        found: Sequence[Finding],
+        config: Config,
+        source: Source | None = None,
+        suppressions: suppress.Suppressions | None = None,
     ) -> FileResult:
-        codes = {rule.code for rule in self._chosen(config)}
+        settings = self._settings_of(config)
+        rules = settings.rules_in(target.file)
+        codes = {rule.code for rule in rules}
         least = Confidence[config.min_confidence.upper()]
+        if suppressions is not None:
+            found = [*found, *suppressions.problems(found, rules)]
         kept = [finding for finding in found if finding.code in codes and finding.confidence >= least]
-        shown = suppress.unsuppressed(kept, source) if source else kept
+        shown = [each for each in kept if not (suppressions and suppressions.cover(each))]
         shown.sort(key=lambda finding: (finding.primary.span, finding.code))
+        shown = [settings.applied(finding) for finding in shown]
         status = Status.CHECKED if source else Status.FAILED
         return FileResult(target.path, target.file, status, tuple(shown), len(kept) - len(shown))
 
-    def _chosen(self, config: Config) -> tuple[Rule, ...]:
-        if id(config) not in self._rules:
-            self._rules[id(config)] = chosen_rules(config, self._overrides)
-        return self._rules[id(config)]
+    def _settings_of(self, config: Config) -> Settings:
+        if id(config) not in self._settings:
+            self._settings[id(config)] = Settings.of(config, self._overrides)
+        return self._settings[id(config)]
 
     def _matters(self, raw: bytes, config: Config) -> bool:
-        """Whether a file can have findings: it names JAX or its libraries, or what the settings describe."""
+        """Whether a file can have findings: it names JAX or its libraries, what the settings describe, or a
+        rule in a comment that suppresses it."""
         described = {name.partition(".")[0].encode() for name, _ in config.signatures}
-        return mentions_jax(raw) or any(library in raw for library in described)
+        named = mentions_jax(raw) or any(library in raw for library in described)
+        return named or suppress.mentions_rules(raw)
 
     def _project_of(self, config: Config) -> Project:
         """The modules as files with these settings see them: a declaration holds for what they import, too."""
-        if id(config) not in self._declared:
-            self._declared[id(config)] = declared(config)
-        signatures = self._declared[id(config)]
-        if signatures not in self._projects:
-            self._projects[signatures] = Project(self._read, signatures)
-        return self._projects[signatures]
+        settings = self._settings_of(config)
+        key = settings.signatures, settings.is_test
+        if key not in self._projects:
+            self._projects[key] = Project(self._read, settings.signatures, settings.is_test)
+        return self._projects[key]
 
     def _read(self, file: Path) -> Source | None:
         """An imported file, held to the same bounds as a checked one; None where it cannot be used."""
@@ -373,13 +420,13 @@ def _raw(target: Target) -> bytes:
         raise UnreadableSourceError(str(error)) from error
 
 
-def _lost(target: Target, lost: pool.Lost, deadline: float) -> FileResult:
+def _lost(target: Target, lost: pool.Lost, deadline: float, settings: Settings) -> FileResult:
     if lost.late:
         message = f"took longer than {deadline:g} s to check"
     else:
         message = f"ended the process that checked it ({lost.reason})"
     finding = _own("PS004", target.path, message, "list the file in `exclude` if it is generated")
-    return FileResult(target.path, target.file, Status.FAILED, (finding,))
+    return FileResult(target.path, target.file, Status.FAILED, (settings.applied(finding),))
 
 
 def _syntax_error(source: Source, error: SyntaxProblem) -> Finding:

@@ -42,6 +42,7 @@ class Confidence(enum.IntEnum):
 class Severity(enum.Enum):
     """How bad the defect is if the finding is right."""
 
+    INFO = "info"
     WARNING = "warning"
     ERROR = "error"
 
@@ -94,7 +95,8 @@ class Finding:
 
     ``path`` is the path as given by the user (display form). ``scope`` is the qualified name of
     the function or class around the primary span (``""`` at module level); together with the rule
-    and the code text it makes the fingerprint, so a finding survives moved lines.
+    and the code text it makes the fingerprint, so a finding survives moved lines. ``severity`` is what the
+    settings of the file say of the rule; None before the engine has looked at them.
     """
 
     code: str
@@ -106,6 +108,7 @@ class Finding:
     confidence: Confidence = Confidence.HIGH
     fix: Fix | None = None
     scope: str = ""
+    severity: Severity | None = None
 
 
 class Check(Protocol):

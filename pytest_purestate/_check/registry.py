@@ -11,23 +11,33 @@ import functools
 import importlib
 import pkgutil
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from pytest_purestate._check import rules as rules_package
 from pytest_purestate._check.model import Rule
+
+if TYPE_CHECKING:
+    from pytest_purestate.config import Config, Overrides
 
 __all__ = [
     "BrokenRuleError",
     "Selection",
     "UnknownSelectorError",
+    "fixable_codes",
+    "ignored",
     "module_name",
     "named",
+    "nearest",
+    "require",
     "rules",
     "rules_by_code",
     "select",
+    "stays",
     "validate",
+    "weight",
 ]
 
 _CODE = re.compile(r"PS\d{3}")
@@ -88,7 +98,7 @@ def named(code_or_name: str) -> Rule:
     for rule in rules():
         if code_or_name in (rule.code, rule.name):
             return rule
-    raise UnknownSelectorError(code_or_name, _nearest(code_or_name, rules()))
+    raise UnknownSelectorError(code_or_name, nearest(code_or_name))
 
 
 def module_name(rule: Rule) -> str:
@@ -123,31 +133,90 @@ def select(layers: Sequence[Selection], among: Sequence[Rule] | None = None) -> 
     A family, such as ``PS1``, is its rules but the opt-in ones; those are on with ``ALL``, a longer prefix, the
     code or the name. Within a layer the most specific selector that fits a rule decides; of two equally specific ones
     ``ignore`` wins. Without any ``select``, all rules but the opt-in ones are on. The rules about the
-    checker's own work (PS0xx) are on whatever is selected, because a file that could not be checked must
+    checker's own work (PS0xx but PS002) are on whatever is selected, because a file that could not be checked must
     not pass in silence; only ``ignore`` with the very code or name turns one off.
 
     Raises:
         UnknownSelectorError: a selector fits no rule.
     """
     known = rules() if among is None else among
-    chosen = {rule.code: not rule.opt_in for rule in known}
+    chosen = _layered(layers, known, {rule.code: not rule.opt_in for rule in known}, _meant)
+    for rule in known:
+        if stays(rule):
+            chosen[rule.code] = not any({rule.code, rule.name} & {*layer.ignore} for layer in layers)
+    return tuple(rule for rule in known if chosen[rule.code])
+
+
+def stays(rule: Rule) -> bool:
+    """Whether a rule is on whatever is selected: without it, a file or a comment would go unread in silence."""
+    return rule.code.startswith("PS0") and rule.code != "PS002"
+
+
+def fixable_codes(config: Config, overrides: Overrides) -> frozenset[str]:
+    """The codes of the rules whose fixes may be applied: all that ``fixable``, ``extend-fixable`` and
+    ``unfixable`` of the settings and of the command line leave.
+
+    Raises:
+        UnknownSelectorError: a selector fits no rule.
+    """
+    parts: tuple[Config | Overrides, ...] = (*config.layers, overrides)
+    layers = [Selection(part.fixable, part.extend_fixable, part.unfixable) for part in parts]
+    known = rules()
+    chosen = _layered(layers, known, {rule.code: True for rule in known}, lambda *_: True)
+    return frozenset(code for code, on in chosen.items() if on)
+
+
+def ignored(selectors: Iterable[str]) -> frozenset[str]:
+    """The codes that a list of ``per-file-ignores`` turns off.
+
+    Raises:
+        UnknownSelectorError: a selector fits no rule.
+    """
+    selectors, known = tuple(selectors), rules()
+    for selector in selectors:
+        _require(selector, known)
+    return frozenset(
+        rule.code
+        for rule in known
+        if ({rule.code, rule.name} & {*selectors} if stays(rule) else weight(selectors, rule) >= 0)
+    )
+
+
+def weight(selectors: Iterable[str], rule: Rule) -> int:
+    """How specifically one of the selectors names a rule; -1 where none does."""
+    return max((_weight(selector, rule) for selector in selectors), default=-1)
+
+
+def require(selector: str) -> None:
+    """Make sure that a selector fits a rule.
+
+    Raises:
+        UnknownSelectorError: it fits none; the text has the nearest that does.
+    """
+    _require(selector, rules())
+
+
+def _layered(
+    layers: Sequence[Selection],
+    known: Sequence[Rule],
+    chosen: dict[str, bool],
+    meant: Callable[[str, Rule], bool],
+) -> dict[str, bool]:
+    """Which rules are on after the layers, when ``chosen`` are on before them."""
     for layer in layers:
         wanted = [*(layer.select or ()), *layer.extend_select]
         for selector in (*wanted, *layer.ignore):
             _require(selector, known)
         for rule in known:
-            on = max((_weight(selector, rule) for selector in wanted if _meant(selector, rule)), default=-1)
-            off = max((_weight(selector, rule) for selector in layer.ignore), default=-1)
+            on = weight([selector for selector in wanted if meant(selector, rule)], rule)
+            off = weight(layer.ignore, rule)
             if off >= 0 and off >= on:
                 chosen[rule.code] = False
             elif on >= 0:
                 chosen[rule.code] = True
             elif layer.select is not None:
                 chosen[rule.code] = False
-    for rule in known:
-        if rule.code.startswith("PS0"):
-            chosen[rule.code] = not any({rule.code, rule.name} & {*layer.ignore} for layer in layers)
-    return tuple(rule for rule in known if chosen[rule.code])
+    return chosen
 
 
 def _meant(selector: str, rule: Rule) -> bool:
@@ -167,15 +236,35 @@ def _weight(selector: str, rule: Rule) -> int:
 def _require(selector: str, known: Sequence[Rule]) -> None:
     if any(_weight(selector, rule) >= 0 for rule in known) or selector == "ALL":
         return
-    raise UnknownSelectorError(selector, _nearest(selector, known))
+    raise UnknownSelectorError(selector, nearest(selector, known))
 
 
-def _nearest(selector: str, known: Sequence[Rule]) -> str:
+def nearest(selector: str, known: Sequence[Rule] | None = None) -> str:
+    """The code or name that looks most like a selector; empty where none is near."""
+    known = rules() if known is None else known
     names = [*(rule.code for rule in known), *(rule.name for rule in known), "ALL"]
-    near = difflib.get_close_matches(selector.upper(), names, 1) or difflib.get_close_matches(
-        selector, names, 1
+    return _like(selector.upper(), names) or _like(selector, names)
+
+
+def _like(word: str, names: Sequence[str]) -> str:
+    """The name most like a word. Of those equally like, one with the same letters, then one that begins alike."""
+    near = difflib.get_close_matches(word, names, len(names))
+    return max(
+        near,
+        key=lambda name: (
+            difflib.SequenceMatcher(None, name, word).ratio(),
+            sorted(name) == sorted(word),
+            _alike(name, word),
+            -names.index(name),
+        ),
+        default="",
     )
-    return near[0] if near else ""
+
+
+def _alike(one: str, other: str) -> int:
+    """How many characters two words have in common from the start."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((at for at, (left, right) in pairs if left != right), min(len(one), len(other)))
 
 
 def _load(name: str) -> Rule:

@@ -1,11 +1,4 @@
-"""Comments that suppress findings.
-
-    x = f(key)  # noqa                                   every rule, on this logical line
-    x = f(key)  # noqa: PS101, PS104                     these rules (codes, or prefixes such as PS1)
-    x = f(key)  # purestate: ignore[PS101] same bits on purpose
-    x = f(key)  # purestate: ignore                      every rule
-    # purestate: ignore-file[PS101]                      in the whole file, anywhere in it
-    # purestate: ignore-file
+"""Comments that suppress findings (`comments` reads them), and whether each of them does something.
 
 A comment counts for the whole logical line it stands in: on any line of a statement that spans
 several lines, for the header of a compound statement, and on a decorator for the definition below it.
@@ -14,112 +7,178 @@ Text that looks like such a comment inside a string does not count.
 
 from __future__ import annotations
 
+import functools
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from pytest_purestate._check import registry
+from pytest_purestate._check.comments import Broken, Directive, Scope, read, removal
 from pytest_purestate._check.lexer import Kind, lex
-from pytest_purestate._check.model import Finding
+from pytest_purestate._check.model import Applicability, Finding, Fix, Label, Rule, Span
 from pytest_purestate._check.source import Source
 
-__all__ = ["Suppressions", "unsuppressed"]
+__all__ = ["Suppressions", "mentions_rules"]
 
-_MENTION = re.compile(rb"noqa|purestate", re.IGNORECASE)
+UNUSED, INVALID = "PS002", "PS005"
 
-# ruff's grammar: any case, spaces before the colon, codes separated by commas or spaces. A colon without
-# a code suppresses nothing, so that a slip of the pen does not silence every rule.
-_NOQA = re.compile(
-    r"#\s*noqa(?![\w-])(?P<colon>\s*:\s*(?P<codes>[A-Z]+[0-9]+(?:[,\s]+[A-Z]+[0-9]+)*)?)?", re.IGNORECASE
-)
-_IGNORE = re.compile(
-    r"#\s*purestate:\s*ignore(?P<file>-file)?(?![\w-])(?P<bracket>\s*\[(?P<codes>[^\]]*)\])?(?P<open>\s*\[)?",
-    re.IGNORECASE,
-)
+_MENTION = re.compile(rb"#\s*(?:noqa|purestate)", re.IGNORECASE)
+_OURS = re.compile(rb"#\s*(?:noqa\s*:[^\r\n]*(?:PS|[a-z]-[a-z])|purestate)", re.IGNORECASE)
 
 
-def unsuppressed(findings: Sequence[Finding], source: Source) -> list[Finding]:
-    """The findings that no comment suppresses. Sources without such comments are not even lexed."""
-    if not findings or not _MENTION.search(source.data):
-        return list(findings)
-    suppressions = Suppressions.of(source)
-    return [finding for finding in findings if not suppressions.cover(finding)]
+@dataclass(slots=True)
+class _Comments:
+    """What the comments of a file say.
 
-
-@dataclass(frozen=True, slots=True)
-class Suppressions:
-    """The suppressions of one file.
-
-    ``starts`` holds the first offset of every logical line, ``lines`` the selectors that hold in it; an
-    empty selector stands for every rule.
+    ``starts`` holds the first offset of every logical line, ``lines`` the directives that hold in it.
     """
 
-    starts: list[int] = field(default_factory=list)
-    lines: list[frozenset[str]] = field(default_factory=list)
-    file: frozenset[str] = frozenset()
+    starts: list[int] = field(default_factory=lambda: [0])
+    lines: list[tuple[Directive, ...]] = field(default_factory=list)
+    file: list[Directive] = field(default_factory=list)
+    all: list[tuple[Span, Directive]] = field(default_factory=list)
+    broken: list[Broken] = field(default_factory=list)
 
     @classmethod
-    def of(cls, source: Source) -> Suppressions:
-        """Read the comments of a source."""
-        starts, lines, file = [0], list[frozenset[str]](), set[str]()
-        here, group, first_word = set[str](), list[int](), b""
-        for token in lex(source.data):
-            word = source.data[token.start : token.end]
+    def of(cls, data: bytes) -> _Comments:
+        found = cls()
+        here, group, first_word = list[Directive](), list[int](), b""
+        for token in lex(data):
             if token.kind is Kind.COMMENT:
-                line, whole = _selectors(word.decode("utf-8", "replace"))
-                here |= line
-                file |= whole
+                comment = Span(token.start, token.end)
+                directives, broken = read(data, comment)
+                found.all.extend((comment, each) for each in directives)
+                found.broken.extend(broken)
+                here.extend(each for each in directives if each.scope is not Scope.FILE)
+                found.file.extend(each for each in directives if each.scope is Scope.FILE)
             elif token.kind in (Kind.NEWLINE, Kind.BLANK):
-                lines.append(frozenset(here))
-                starts.append(token.end)
+                found.lines.append(tuple(here))
+                found.starts.append(token.end)
                 if token.kind is Kind.NEWLINE:
                     # Decorators and the header of what they decorate count as one line.
-                    group.append(len(lines) - 1)
+                    group.append(len(found.lines) - 1)
                     if first_word != b"@":
-                        joint = frozenset[str]().union(*(lines[place] for place in group))
+                        joint = tuple(each for place in group for each in found.lines[place])
                         for place in group:
-                            lines[place] = joint
+                            found.lines[place] = joint
                         group.clear()
-                here, first_word = set(), b""
+                here, first_word = [], b""
             elif not first_word:
-                first_word = word
-        lines.append(frozenset(here))
-        return cls(starts, lines, frozenset(file))
+                first_word = data[token.start : token.end]
+        found.lines.append(tuple(here))
+        return found
+
+
+def mentions_rules(raw: bytes) -> bool:
+    """Whether a file may have suppressions of this checker, which are there to be judged."""
+    return (b"PS" in raw or b"purestate" in raw) and _OURS.search(raw) is not None
+
+
+class Suppressions:
+    """The suppressions of one file. One without such comments is not even lexed."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._names_ours = bool(_OURS.search(source.data))
+
+    @functools.cached_property
+    def _comments(self) -> _Comments:
+        data = self._source.data
+        return _Comments.of(data if self._names_ours or _MENTION.search(data) else b"")
 
     def cover(self, finding: Finding) -> bool:
-        """Whether a comment suppresses a finding: by the logical lines of its primary span."""
-        if _match(self.file, finding.code):
-            return True
-        span = finding.primary.span
-        first = bisect_right(self.starts, span.start) - 1
-        last = bisect_right(self.starts, max(span.start, span.end - 1)) - 1
-        return any(_match(self.lines[line], finding.code) for line in {first, last})
+        """Whether a comment suppresses a finding: by the logical lines of its primary span.
+
+        What is said about the comments themselves is suppressed only by one that names the rule: an unused
+        comment for every rule would otherwise hide that it is unused.
+        """
+        named = finding.code in (UNUSED, INVALID)
+        return any(
+            finding.code.startswith(selector) and (selector or not named)
+            for directive in self._around(finding)
+            for selector in directive.selectors
+        )
+
+    def judge(self, rules: Sequence[Rule]) -> bool:
+        """Whether a comment is to be called unused where it is: then all rules have to look at the file."""
+        return (
+            self._names_ours
+            and any(rule.code == UNUSED for rule in rules)
+            and any(
+                _judged(directive, number)
+                for _, directive in self._comments.all
+                for number in range(max(1, len(directive.items)))
+            )
+        )
+
+    def problems(self, found: Sequence[Finding], rules: Sequence[Rule]) -> Iterator[Finding]:
+        """The findings about the comments, when ``found`` is what all rules find in the file."""
+        codes = {rule.code for rule in rules} if self._names_ours else ()
+        if INVALID in codes:
+            yield from map(self._invalid, self._comments.broken)
+        if UNUSED in codes:
+            used = {
+                (directive.span, number)
+                for finding in found
+                for directive in self._around(finding)
+                for number, selector in _numbered(directive)
+                if finding.code.startswith(selector)
+            }
+            for comment, directive in self._comments.all:
+                unused = [
+                    number
+                    for number, selector in _numbered(directive)
+                    if _judged(directive, number)
+                    and ((directive.span, number) not in used or (number and _repeated(directive, number)))
+                ]
+                if unused:
+                    yield self._unused(comment, directive, unused)
+
+    def _around(self, finding: Finding) -> Iterator[Directive]:
+        comments = self._comments
+        yield from comments.file
+        if comments.all:
+            span = finding.primary.span
+            first = bisect_right(comments.starts, span.start) - 1
+            last = bisect_right(comments.starts, max(span.start, span.end - 1)) - 1
+            for line in {first, last}:
+                yield from comments.lines[line]
+
+    def _invalid(self, broken: Broken) -> Finding:
+        label = Label(broken.span, "suppresses nothing", self._source.path)
+        message = f"suppression that cannot be read: {broken.message}"
+        return Finding(INVALID, self._source.path, message, label, help=broken.help)
+
+    def _unused(self, comment: Span, directive: Directive, unused: list[int]) -> Finding:
+        whole = len(unused) == max(1, len(directive.items))
+        names = " and ".join(f"`{directive.items[number].text}`" for number in unused if directive.items)
+        span = directive.head if whole else directive.items[unused[0]].span
+        edit = removal(self._source.data, comment, directive, frozenset(unused))
+        return Finding(
+            UNUSED,
+            self._source.path,
+            f"unused suppression of {names}" if names else "unused suppression",
+            Label(span, "suppresses nothing", self._source.path),
+            help="remove the comment" if whole else f"remove {names}",
+            fix=Fix("remove the comment" if whole else f"remove {names}", (edit,), Applicability.SAFE),
+        )
 
 
-def _match(selectors: Iterable[str], code: str) -> bool:
-    return any(code.startswith(selector) for selector in selectors)
+def _numbered(directive: Directive) -> list[tuple[int, str]]:
+    """The selectors of a directive with the numbers of their items; one for every rule has number 0."""
+    if directive.blanket:
+        return [(0, "")]
+    return [(number, i.selector) for number, i in enumerate(directive.items) if i.selector is not None]
 
 
-def _selectors(comment: str) -> tuple[set[str], set[str]]:
-    """What a comment suppresses: on its line, and in the whole file."""
-    line: set[str] = set()
-    file: set[str] = set()
-    for found in _NOQA.finditer(comment):
-        if found["codes"]:
-            line.update(code.upper() for code in re.split(r"[,\s]+", found["codes"]))
-        elif not found["colon"]:
-            line.add("")
-    for found in _IGNORE.finditer(comment):
-        if found["bracket"] is None and found["open"]:
-            continue  # a bracket that never closes
-        chosen = {""} if found["bracket"] is None else _codes(found["codes"])
-        (file if found["file"] else line).update(chosen)
-    return line, file
+def _judged(directive: Directive, number: int) -> bool:
+    """Whether an item may be called unused. ``# noqa`` alone and the codes of others are for other linters,
+    and what suppresses the findings about comments is not itself asked for a use."""
+    if directive.blanket:
+        return directive.scope is not Scope.NOQA
+    selector = directive.items[number].selector
+    return selector is not None and not (selector and (UNUSED.startswith(selector) or selector == INVALID))
 
 
-def _codes(text: str) -> set[str]:
-    """Codes, prefixes and names of a bracket; ``ALL`` is every rule, an unknown word is none."""
-    names = {rule.name: rule.code for rule in registry.rules()}
-    words = [word.strip() for word in text.split(",") if word.strip()]
-    return {"" if word == "ALL" else names.get(word, word.upper()) for word in words}
+def _repeated(directive: Directive, number: int) -> bool:
+    return any(each.selector == directive.items[number].selector for each in directive.items[:number])

@@ -95,7 +95,39 @@ def test_exit_status(purestate: Purestate) -> None:
         (["check", "--jobs=-1"], "argument --jobs: a whole number from 0 on, not `-1`\n"),
         (["check", "--jobs=many"], "argument --jobs: a whole number from 0 on, not `many`\n"),
         (["check", "--output-format=xml"], "argument --output-format: invalid choice: 'xml'"),
-        (["check", "--config=a", "--isolated"], "argument --isolated: not allowed with argument --config\n"),
+        (
+            ["check", "--config=a", "--isolated"],
+            "purestate: --config a cannot be used with --isolated, which reads no settings file\n",
+        ),
+        (
+            ["check", "--config=a", "--config=b"],
+            "purestate: --config names more than one settings file: a, b\n",
+        ),
+        (
+            ["check", "--config=selekt=[]"],
+            "purestate: --config: unknown key `selekt`, did you mean `select`?\n",
+        ),
+        (["check", "--config=extend='a'"], "purestate: --config: unknown key `extend`"),
+        (
+            ["check", "--config=a=b"],
+            "purestate: --config `a=b` is neither a settings file nor TOML of the form",
+        ),
+        (["check", "--config=ignore=['PS9']"], "purestate: --config: unknown rule `PS9`"),
+        (["check", "--unfixable=PS999"], "purestate: unknown rule `PS999`"),
+        (
+            ["check", "--per-file-ignores=a.py"],
+            "purestate: --per-file-ignores `a.py` is not of the form GLOB:CODE\n",
+        ),
+        (
+            ["check", "--per-file-ignores=a.py:key-resue"],
+            "unknown rule `key-resue`, did you mean `key-reuse`?\n",
+        ),
+        (
+            ["check", "--baseline=no.json"],
+            "purestate: no such baseline: no.json; `--write-baseline no.json` makes it\n",
+        ),
+        (["check", "--add-noqa", "--write-baseline=b"], "not allowed with argument --add-noqa\n"),
+        (["check", "--add-noqa", "-"], "purestate: --add-noqa writes files, and standard input is none\n"),
         (["check", "--fix"], "unrecognized arguments: --fix\n"),
         (["rule", "PS999"], "purestate: unknown rule `PS999`"),
         (["rule"], "one of the arguments RULE --all is required\n"),

@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from pytest_purestate.config import Config, ConfigError, ConfigFinder, Overrides, load_config
+from pytest_purestate.config import (
+    Config,
+    ConfigError,
+    ConfigFinder,
+    Overrides,
+    load_config,
+    option_names,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -27,26 +34,51 @@ def test_reads_every_key() -> None:
         [project]
         name = "x"
         [tool.purestate]
+        extend = "base.toml"
         select = ["PS1", "state-mutation"]
+        extend-select = ["PS190"]
         ignore = ["PS105"]
+        per-file-ignores = { "*_pb2.py" = ["ALL"], setup.py = [] }
+        fixable = ["ALL"]
+        extend-fixable = ["PS104"]
+        unfixable = ["PS2"]
         exclude = ["a"]
         extend-exclude = ["b/*.py"]
+        force-exclude = true
         respect-gitignore = false
         min-confidence = "high"
+        test-files = ["checks/**"]
+        baseline = "known.json"
+        [tool.purestate.extend-per-file-ignores]
+        "tests/**" = ["PS107"]
+        [tool.purestate.severity]
+        PS1 = "info"
         [tool.purestate.signatures]
         "mylib.noise" = "consumes rng"
         mylib.fork = "reads rng; returns fresh"
         """,
     )
+    write("base.toml", "")
     config = load_config(Path("pyproject.toml"))
     values = {f.name: getattr(config, f.name) for f in dataclasses.fields(config) if "parse" in f.metadata}
     assert values == {
+        "extend": "base.toml",
         "select": ("PS1", "state-mutation"),
+        "extend_select": ("PS190",),
         "ignore": ("PS105",),
+        "per_file_ignores": (("*_pb2.py", ("ALL",)), ("setup.py", ())),
+        "extend_per_file_ignores": (("tests/**", ("PS107",)),),
+        "fixable": ("ALL",),
+        "extend_fixable": ("PS104",),
+        "unfixable": ("PS2",),
         "exclude": ("a",),
         "extend_exclude": ("b/*.py",),
+        "force_exclude": True,
         "respect_gitignore": False,
         "min_confidence": "high",
+        "severity": (("PS1", "info"),),
+        "test_files": ("checks/**",),
+        "baseline": "known.json",
         "signatures": (("mylib.noise", "consumes rng"), ("mylib.fork", "reads rng; returns fresh")),
     }
     assert config.root == Path.cwd()
@@ -108,6 +140,16 @@ def test_the_command_line_is_laid_over_the_file() -> None:
         ("[tool.purestate.selekt]\nx = 1\n", "pyproject.toml:1: unknown key `selekt`, did you mean `select`?"),
         ("[tool]\npurestate = { selekt = [] }\n", "pyproject.toml:1: unknown key `selekt`, did you mean `select`?"),
         ("[tool]\npurestate = 1\n", "pyproject.toml:1: `tool.purestate` must be a table"),
+        ("[tool.purestate]\nseverity = 'info'\n", "pyproject.toml:2: `severity` must be a table of rules and severities"),
+        ("[tool.purestate.severity]\nPS1 = 'info'\nPS2 = 'warn'\n", 'pyproject.toml:3: `PS2` must be "error", "warning" or "info", did you mean `warning`?'),
+        ("[tool.purestate]\nseverity.PS2 = 1\n", 'pyproject.toml:2: `PS2` must be one of "error", "warning" and "info"'),
+        ("[tool.purestate]\nper-file-ignores = ['a']\n", "pyproject.toml:2: `per-file-ignores` must be a table of patterns and lists of rules"),
+        ("[tool.purestate.per-file-ignores]\n'a.py' = []\n'b/**.py' = 'PS1'\n", "pyproject.toml:3: `b/**.py` must be a list of strings"),
+        ("[tool.purestate.per-file-ignores]\n'a.py' = [1]\n", "pyproject.toml:2: `a.py` must be a list of strings"),
+        ("[tool.purestate]\nbaseline = ['a']\n", "pyproject.toml:2: `baseline` must be a string"),
+        ("[tool.purestate]\nextend = ''\n", "pyproject.toml:2: `extend` must be a string"),
+        ("[tool.purestate]\nforce-exclude = 'yes'\n", "pyproject.toml:2: `force-exclude` must be true or false"),
+        ("[tool.purestate]\nmin-confidence = 'hihg'\n", 'pyproject.toml:2: `min-confidence` must be "high", "medium" or "low", did you mean `high`?'),
         ("[tool.purestate\n", "pyproject.toml:1: not valid TOML: expected ']' at the end of a table declaration"),
     ],
 )  # fmt: skip
@@ -123,8 +165,7 @@ def test_a_key_without_a_near_name_lists_the_known_ones() -> None:
     with pytest.raises(ConfigError) as caught:
         load_config(file)
     assert str(caught.value) == (
-        "purestate.toml:2: unknown key `zzzzzz`; known keys: select, ignore, exclude, extend-exclude,"
-        " respect-gitignore, min-confidence, signatures"
+        f"purestate.toml:2: unknown key `zzzzzz`; known keys: {', '.join(option_names())}"
     )
 
 

@@ -45,6 +45,16 @@ def test_a_named_file_is_always_taken() -> None:
     assert found() == []
 
 
+def test_with_force_exclude_a_named_file_is_not() -> None:
+    tree(".venv/a.py", "script", "build/b.py", "sub/gen/c.py", "sub/d.py")
+    put("purestate.toml", "force-exclude = true\nextend-exclude = ['sub/gen']\n")
+    assert found(".venv/a.py", "script", "build/b.py", "sub/gen/c.py", "sub/d.py") == ["script", "sub/d.py"]
+    assert found("build", "sub/gen", "sub") == ["sub/d.py"]
+    assert found("build/b.py", force_exclude=False) == ["build/b.py"]
+    put("purestate.toml", "")
+    assert found("build/b.py", "sub/d.py", force_exclude=True) == ["sub/d.py"]
+
+
 def test_a_path_that_is_not_there() -> None:
     with pytest.raises(MissingPathError, match=r"^no such file or directory: nope/x\.py$"):
         found("nope/x.py")
@@ -66,7 +76,8 @@ def test_paths_outside_the_working_directory_are_absolute(
         ("gen/", ["a.py", "sub/b_pb2.py", "sub/c.py"]),
         ("*_pb2.py", ["a.py", "gen/d.py", "sub/c.py", "sub/gen/e.py"]),
         ("sub/gen", ["a.py", "gen/d.py", "sub/b_pb2.py", "sub/c.py"]),
-        ("sub/*.py", ["a.py", "gen/d.py", "sub/gen/e.py"]),
+        ("sub/*.py", ["a.py", "gen/d.py"]),
+        ("sub/{b,c}*.py", ["a.py", "gen/d.py", "sub/gen/e.py"]),
         ("**/c.py", ["a.py", "gen/d.py", "sub/b_pb2.py", "sub/gen/e.py"]),
         ("sub/**", ["a.py", "gen/d.py"]),
         ("[ab].py", ["gen/d.py", "sub/b_pb2.py", "sub/c.py", "sub/gen/e.py"]),

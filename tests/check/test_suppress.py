@@ -5,13 +5,16 @@ from pathlib import Path
 import pytest
 
 from pytest_purestate._check.engine import check_source
-from pytest_purestate.config import Config
+from pytest_purestate.config import Config, Overrides
 
 pytestmark = pytest.mark.usefixtures("marked_analysis")
 
 
+QUIET = Overrides(ignore=("PS002", "PS005"))  # what is said about the comments is for test_suppress_judged.py
+
+
 def codes(text: str) -> list[str]:
-    return [finding.code for finding in check_source(text, config=Config(Path()))]
+    return [finding.code for finding in check_source(text, config=Config(Path()), overrides=QUIET)]
 
 
 @pytest.mark.parametrize(
@@ -38,6 +41,11 @@ def codes(text: str) -> list[str]:
         "# purestate: ignore[key-reuse]",
         "# purestate: ignore[ALL]",
         "# purestate: ignore [PS101]",
+        "# purestate: ignore[ps101]",
+        "# purestate: ignore[PS101, PS999]",
+        "# PureState: Ignore[PS101]",
+        "# type: ignore  # purestate: ignore[PS101]",
+        "# purestate: ignore[PS101]  # noqa: E501",
     ],
 )
 def test_suppresses(comment: str) -> None:
@@ -61,6 +69,12 @@ def test_suppresses(comment: str) -> None:
         "# purestate: ignore[PS101",
         "# purestate: ignored",
         "# purestate ignore",
+        "# purestate: ignore PS101",
+        "# purestate: ignore: PS101",
+        "# write `# purestate: ignore` here",
+        "# noqa: PS1O1",
+        "# noqa: PS101x",
+        "# noqa: key-reuse",
         "+ '# noqa'",
         "+ '''# purestate: ignore'''",
     ],

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["ModuleContext", "Project"]
 
 _CALLEE = re.compile(r"[\w.]+(?=\()")
-_TEST_FILE = re.compile(r"(^|/)(test_[^/]*|[^/]*_test|conftest)\.pyi?$")
 
 
 class ModuleContext:
@@ -37,7 +36,7 @@ class ModuleContext:
         self.project = project
         self.file = lowered.source.file
         self.facts = ModuleFacts(self)
-        self.facts.is_test = bool(_TEST_FILE.search(lowered.source.path.replace("\\", "/")))
+        self.facts.is_test = project.is_test(lowered.source)
         self.interpreter: Interpreter | None = None
         self._globals: dict[str, Sym] = {}
         self._resolved: dict[str, Value | None] = {}
@@ -75,6 +74,7 @@ class Project:
     """All modules met in one run. ``read`` gives a file's source, or None when it cannot be had.
 
     ``known`` is what is known of functions whose source is not looked at; it holds for every module here.
+    ``is_test`` tells test files, whose own functions may replay a key.
     """
 
     def __init__(
@@ -83,8 +83,10 @@ class Project:
         lower: Callable[[Source], Lowered],
         find: Callable[[Path, str], Path | None],
         known: Knowledge,
+        is_test: Callable[[Source], bool],
     ) -> None:
         self.known = known
+        self.is_test = is_test
         self._read = read
         self._lower = lower
         self._find = find

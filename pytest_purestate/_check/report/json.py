@@ -110,7 +110,7 @@ def to_objects(
             "end_line": end_line,
             "end_column": end_column,
             "confidence": finding.confidence.label,
-            "severity": rule.severity.value,
+            "severity": (finding.severity or rule.severity).value,
             "related": [
                 {"path": label.path, "line": place[0], "column": place[1], "message": label.text}
                 for label in finding.related

@@ -6,7 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TextIO
 
+from pytest_purestate._check.model import Severity
+
 __all__ = ["Style", "printable", "wants_colour"]
+
+
+_COLOURS: Mapping[Severity | None, str] = {Severity.WARNING: "1;33", Severity.INFO: "1;36"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,8 +20,8 @@ class Style:
 
     colour: bool = False
 
-    def code(self, text: str) -> str:
-        return self._paint("1;31", text)
+    def code(self, text: str, severity: Severity | None = None) -> str:
+        return self._paint(_COLOURS.get(severity, "1;31"), text)
 
     def strong(self, text: str) -> str:
         return self._paint("1", text)

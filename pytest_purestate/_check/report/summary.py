@@ -10,8 +10,10 @@ from pytest_purestate._check.model import Finding
 __all__ = ["summary"]
 
 
-def summary(findings: Sequence[Finding], *, checked: int, skipped: int, failed: int) -> str:
-    """One line: findings by rule, files checked, skipped by the text prefilter, not checkable."""
+def summary(
+    findings: Sequence[Finding], *, checked: int, skipped: int, failed: int, baselined: int = 0
+) -> str:
+    """One line: findings by rule, files checked, skipped by the text prefilter, not checkable, hidden by a baseline."""
     if findings:
         counts = Counter(finding.code for finding in findings)
         rules = ", ".join(f"{code} {count}" for code, count in sorted(counts.items()))
@@ -19,7 +21,10 @@ def summary(findings: Sequence[Finding], *, checked: int, skipped: int, failed: 
         found = f"{_many(len(findings), 'finding')} in {_many(files, 'file')} ({rules})"
     else:
         found = "no findings"
-    parts = [found, f"{_many(checked, 'file')} checked"]
+    parts = [found]
+    if baselined:
+        parts.append(f"{baselined} in the baseline")
+    parts.append(f"{_many(checked, 'file')} checked")
     if skipped:
         parts.append(f"{skipped} skipped that never mention JAX")
     if failed:

@@ -40,7 +40,7 @@ def render_concise(
     style = style or Style()
     for finding in findings:
         place = _place(finding.primary, sources)
-        yield f"{style.strong(place)}: {style.code(finding.code)} {printable(finding.message)}\n"
+        yield f"{style.strong(place)}: {style.code(finding.code, finding.severity)} {printable(finding.message)}\n"
 
 
 def render_finding(finding: Finding, sources: Sources, style: Style | None = None) -> str:
@@ -53,7 +53,7 @@ def render_finding(finding: Finding, sources: Sources, style: Style | None = Non
     found = {path: source for path in files if (source := sources(path)) is not None}
     numbers = [last_line(found[path], [label for label, _ in files[path]]) for path in found]
     gutter = max(2, len(str(max(numbers, default=0))))
-    lines = [f"{style.code(finding.code)} {style.strong(printable(finding.message))}"]
+    lines = [f"{style.code(finding.code, finding.severity)} {style.strong(printable(finding.message))}"]
     for path, here in files.items():
         arrow = "-->" if path == finding.path else ":::"
         lines.append(f"{' ' * gutter}{style.gutter(arrow)} {_place(here[0][0], sources)}")
