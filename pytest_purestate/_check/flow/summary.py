@@ -113,6 +113,7 @@ class Substitution:
         self.known = known
         self.step = step
         self.private = next(unique)
+        self._conditions: dict[tuple[object, ...], tuple[object, ...]] = {}
 
     def value(self, value: Value) -> Value:
         if isinstance(value, Sym):
@@ -207,14 +208,22 @@ class Substitution:
         out: dict[object, object] = {}
         for condition, outcome in guards.items():
             assert isinstance(condition, tuple)
-            if condition[0] in _SHARED:
-                parts = [
-                    self.value(part) if isinstance(part, Sym | Linear) else part for part in condition[1:]
-                ]
-                out[(condition[0], *parts)] = outcome
-            elif condition[0] != "never":
-                out[("call", self.private, condition)] = outcome
+            if condition[0] != "never":
+                out[self._condition(condition)] = outcome
         return out
+
+    def _condition(self, condition: tuple[object, ...]) -> tuple[object, ...]:
+        known = self._conditions.get(condition)
+        if known is None:
+            if condition[0] in _SHARED:
+                parts = (
+                    self.value(part) if isinstance(part, Sym | Linear) else part for part in condition[1:]
+                )
+                known = (condition[0], *parts)
+            else:
+                known = ("call", self.private, condition)
+            self._conditions[condition] = known
+        return known
 
     def feasible(self, guards: Guards) -> dict[object, object] | None:
         """What remains of the guards in the caller's terms; None when they cannot hold here."""
