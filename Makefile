@@ -1,6 +1,7 @@
 ## make demo    see the product do its job
 ## make test    run the whole test suite
 ## make lint    run ruff, mypy, and purestate on itself
+## make docs    write the pages of the rules anew
 ## make clean   remove what the others made
 ##
 ## PYTHON=python3.13 names the interpreter (3.11 or newer), VENV=path the environment (.venv).
@@ -10,7 +11,7 @@ BIN := $(VENV)/bin
 PYTHON ?=
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint clean
+.PHONY: help demo test lint docs clean
 
 help:
 	@sed -n 's/^## \{0,1\}//p' Makefile
@@ -26,6 +27,9 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict
 	$(BIN)/purestate check .
+
+docs: $(VENV)/.dev
+	$(BIN)/python -m pytest_purestate._check.docs docs/rules
 
 # An empty file stands for "installed": it is newer than pyproject.toml as long as the installation is right.
 $(VENV)/.demo $(VENV)/.dev: $(VENV)/.%: pyproject.toml | $(VENV)/.python

@@ -1,6 +1,6 @@
 """The arguments that choose rules, files and settings, and what they come to.
 
-Commands share them: `add_rules` and `add_files` put them on a parser, `settings_finder` reads them back.
+Commands share them: `add_rules`, `add_files` and `add_settings` put them on a parser, `settings_finder` reads them back.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pytest_purestate.config import ConfigFinder, Overrides
 
-__all__ = ["add_files", "add_rules", "settings_finder"]
+__all__ = ["add_files", "add_rules", "add_settings", "settings_finder"]
 
 
 def add_rules(parser: argparse.ArgumentParser) -> None:
@@ -66,15 +66,20 @@ def add_files(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="print the settings of the first file, and where each comes from, and exit",
     )
-    files.add_argument(
+    add_settings(files)
+    files.add_argument("--baseline", metavar="FILE", help="hide the findings that this file lists")
+
+
+def add_settings(parser: argparse._ActionsContainer) -> None:
+    """The arguments that choose settings."""
+    parser.add_argument(
         "--config",
         action="append",
         default=[],
         metavar="FILE|KEY=VALUE",
         help="use this settings file for everything; or set one key, as in `select=['PS1']`",
     )
-    files.add_argument("--isolated", action="store_true", help="use no settings file")
-    files.add_argument("--baseline", metavar="FILE", help="hide the findings that this file lists")
+    parser.add_argument("--isolated", action="store_true", help="use no settings file")
 
 
 def settings_finder(options: argparse.Namespace) -> ConfigFinder:
@@ -91,9 +96,8 @@ def settings_finder(options: argparse.Namespace) -> ConfigFinder:
         raise ConfigError(f"--config names more than one settings file: {', '.join(files)}")
     if files and options.isolated:
         raise ConfigError(f"--config {files[0]} cannot be used with --isolated, which reads no settings file")
-    return ConfigFinder(
-        Path(files[0]) if files else None, options.isolated, _overrides(options), inline=inline
-    )
+    overrides = _overrides(options) if "select" in options else None
+    return ConfigFinder(Path(files[0]) if files else None, options.isolated, overrides, inline=inline)
 
 
 def _overrides(options: argparse.Namespace) -> Overrides:

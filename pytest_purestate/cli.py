@@ -1,4 +1,4 @@
-"""The command ``purestate``: checks files, and prints the page of a rule.
+"""The command ``purestate``: checks files, prints the page of a rule, explains a line.
 
 Only the standard library's argparse is imported here; a command imports what it needs when it runs,
 so that ``purestate --help`` answers at once.
@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_purestate._arguments import add_files, add_rules, settings_finder
+from pytest_purestate._arguments import add_files, add_rules, add_settings, settings_finder
 
 if TYPE_CHECKING:
     from pytest_purestate._check.discovery import Target
@@ -62,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_check(commands)
     _add_rule(commands)
+    _add_explain(commands)
     return parser
 
 
@@ -111,6 +112,18 @@ def _add_rule(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     which = rule.add_mutually_exclusive_group(required=True)
     which.add_argument("rule", nargs="?", metavar="RULE", help="a code such as PS101, or a name")
     which.add_argument("--all", action="store_true", help="print the pages of all rules")
+
+
+def _add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    explain = commands.add_parser(
+        "explain", help="say what the values on a line are taken for, and why", allow_abbrev=False
+    )
+    explain.set_defaults(run=_explain)
+    explain.add_argument(
+        "place", metavar="FILE:LINE[:COLUMN]", help="a line, or what covers one column of it"
+    )
+    explain.add_argument("--output-format", choices=("full", "json"), default="full", help="default: full")
+    add_settings(explain)
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -206,6 +219,18 @@ def _rule(options: argparse.Namespace) -> int:
         print(f"purestate: {error}", file=sys.stderr)
         return ERROR
     _write("\n".join(docs.render_page(docs.page(rule)) for rule in found))
+    return CLEAN
+
+
+def _explain(options: argparse.Namespace) -> int:
+    from pytest_purestate._check.explained import ExplainError, explain_place
+    from pytest_purestate.config import ConfigError
+
+    try:
+        _write(explain_place(options.place, settings_finder(options), options.output_format, sys.stdout))
+    except (ConfigError, ExplainError) as error:
+        print(f"purestate: {error}", file=sys.stderr)
+        return ERROR
     return CLEAN
 
 

@@ -44,14 +44,16 @@ def _named_like_a_test(source: Source) -> bool:
     return Globs.of(DEFAULT_TEST_FILES, Path()).match(source.path, name)
 
 
-def facts_of(source: Source, project: Project) -> flow_project.ModuleContext:
+def facts_of(
+    source: Source, project: Project, interpreter: type[Interpreter] = Interpreter
+) -> flow_project.ModuleContext:
     """The module of one file with all its facts. Raises SyntaxProblem when it is not Python."""
     sys.setrecursionlimit(max(sys.getrecursionlimit(), _RECURSION))
     context = project.loaded(source.file) if source.file is not None else None
     if context is None or context.lowered.source.data != source.data:
         context = flow_project.ModuleContext(lower(source), project)
         project.add(context)
-        Interpreter(context).run_module()
+        interpreter(context).run_module()
     assert context.interpreter is not None
     context.interpreter.run_functions()
     return context

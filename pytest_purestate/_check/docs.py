@@ -3,6 +3,8 @@
 The text is read from the source file, because ``__doc__`` is None under ``python -OO``. The first
 line is the summary; blocks marked ``python bad``, ``python fixed`` and ``python good`` are
 examples, which the tests run.
+
+``python -m pytest_purestate._check.docs docs/rules`` writes the pages and their index.
 """
 
 from __future__ import annotations
@@ -11,13 +13,23 @@ import ast
 import functools
 import importlib.util
 import re
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_purestate._check.model import Rule
-from pytest_purestate._check.registry import BrokenRuleError, module_name
+from pytest_purestate._check.registry import BrokenRuleError, module_name, rules
 
-__all__ = ["Example", "RulePage", "examples", "page", "render_page"]
+__all__ = ["Example", "RulePage", "examples", "page", "pages", "render_page", "write"]
+
+_SERIES = {
+    "PS0": "The checker itself",
+    "PS1": "Keys",
+    "PS2": "State",
+    "PS3": "Tracing",
+    "PS4": "Reproducibility",
+}
 
 _BLOCK = re.compile(r"^```python (bad|fixed|good)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
@@ -84,4 +96,52 @@ def render_page(found: RulePage) -> str:
 
 def _titled(body: str) -> str:
     titles = {"bad": "Reported:", "fixed": "Repaired:", "good": "Right:"}
-    return _BLOCK.sub(lambda match: f"{titles[match[1]]}\n\n{match[0]}", body)
+
+    def titled(match: re.Match[str]) -> str:
+        said = body[: match.start()].rstrip().endswith(":")  # the text leads over to the example itself
+        return match[0] if said else f"{titles[match[1]]}\n\n{match[0]}"
+
+    return _BLOCK.sub(titled, body)
+
+
+def pages() -> Mapping[str, str]:
+    """The text of every file of ``docs/rules``, by name; ``README.md`` is the index."""
+    found = [page(rule) for rule in rules()]
+    return {"README.md": _index(found), **{f"{each.rule.name}.md": render_page(each) for each in found}}
+
+
+def _index(found: list[RulePage]) -> str:
+    lines = ["# Rules", "", "`purestate rule CODE` prints one of these pages."]
+    for series, title in _SERIES.items():
+        lines += [
+            "",
+            f"## {title} ({series}xx)",
+            "",
+            "| code | name | finds | severity | fix |",
+            "|---|---|---|---|---|",
+        ]
+        for each in found:
+            rule = each.rule
+            if rule.code.startswith(series):
+                fix = "yes" if each.has_fix else ""
+                severity = f"{rule.severity.value}, off by default" if rule.opt_in else rule.severity.value
+                summary = each.summary.removeprefix("Reports ").rstrip(".")
+                lines.append(
+                    f"| {rule.code} | [{rule.name}]({rule.name}.md) | {summary} | {severity} | {fix} |"
+                )
+    return "\n".join(lines) + "\n"
+
+
+def write(directory: Path) -> None:
+    """Write the pages, and take away those of rules that are gone."""
+    wanted = pages()
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, text in wanted.items():
+        (directory / name).write_text(text, encoding="utf-8")
+    for file in directory.glob("*.md"):
+        if file.name not in wanted:
+            file.unlink()
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]))

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import pytest_purestate
 from pytest_purestate._check import docs, registry
 from pytest_purestate._check.model import Rule, Severity
 from pytest_purestate._check.registry import BrokenRuleError
@@ -53,3 +56,29 @@ def test_pages_do_not_need_docstrings_at_run_time() -> None:
     run = [sys.executable, "-OO", "-m", "pytest_purestate", "rule", "PS004"]
     done = subprocess.run(run, capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == docs.render_page(docs.page(registry.named("PS004")))
+
+
+RULES = Path(pytest_purestate.__file__).parents[1] / "docs" / "rules"
+
+
+def test_the_pages_in_the_repository_are_current() -> None:
+    """`make docs` writes them."""
+    assert {file.name: file.read_text(encoding="utf-8") for file in RULES.iterdir()} == docs.pages()
+
+
+def test_the_index_names_every_rule_once() -> None:
+    named = re.findall(r"^\| (PS\d+) \| \[([\w-]+)\]\(\2\.md\)", docs.pages()["README.md"], re.MULTILINE)
+    assert named == [(rule.code, rule.name) for rule in registry.rules()]
+
+
+def test_writing_takes_away_the_page_of_a_rule_that_is_gone(tmp_path: Path) -> None:
+    (tmp_path / "gone.md").touch()
+    (tmp_path / "other.txt").touch()
+    docs.write(tmp_path)
+    assert {file.name for file in tmp_path.iterdir()} == {*docs.pages(), "other.txt"}
+
+
+def test_text_that_leads_to_an_example_needs_no_title() -> None:
+    body = "Use instead:\n\n```python good\nx\n```\n"
+    text = docs.render_page(docs.RulePage(registry.named("PS001"), "S.", body))
+    assert text.endswith("Use instead:\n\n```python\nx\n```\n")

@@ -31,7 +31,7 @@ def make(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_make_alone_says_what_there_is() -> None:
     done = make()
     assert done.returncode == 0
-    for target in ("demo", "test", "lint", "clean"):
+    for target in ("demo", "test", "lint", "docs", "clean"):
         assert f"make {target} " in done.stdout
 
 

@@ -154,6 +154,10 @@ class Knowledge:
         """What the user says of the function, method or class with this dotted name."""
         return self._declared.get(canonical(name)) if self._declared else None
 
+    def declarations(self) -> Iterable[Signature]:
+        """All that the user declares."""
+        return self._declared.values()
+
     def mentions(self, qualname: str) -> bool:
         """Whether the user declares anything that bears the last name of this one."""
         return qualname.rpartition(".")[2] in self._last

@@ -403,6 +403,7 @@ def _call_function(it: Interpreter, func: Func, args: Args, ref: int) -> Value:
     summary = summarise.summary_of(owner, func) if owner is not None else None
     if owner is not None and owner is not it:
         it.frame = frame
+    it.understood(ref, func.context.dotted(func.function.qualname), summary)
     if summary is not None and func.function not in func.context.facts.traced:
         variables.replayed(it, summary, func.context, ref)
     _note_call(it, func, ref)
@@ -1198,6 +1199,7 @@ def _apply_signature(
     verb: str,
     name: str = "",
 ) -> Value:
+    it.understood(ref, name or signature.name, signature)
     if signature.open:
         args = _placed(it, signature, args)
     params = signature.params
@@ -1611,6 +1613,7 @@ def _folded(
 
 def _unknown(it: Interpreter, args: Args, ref: int, verb: str, name: str = "") -> Value:
     """Nothing is known of the callee: keys handed to it are taken to be spent, with less confidence."""
+    it.understood(ref, name or verb, None)
     if is_question(verb):
         return it.fresh(UNKNOWN, ref, verb)
     stores = (

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from pytest_purestate._check import ir
-from pytest_purestate._check.apis import ELEMENTS, OBJECTS
+from pytest_purestate._check.apis import ELEMENTS, OBJECTS, Signature
 from pytest_purestate._check.flow import (
     aliases,
     callers,
@@ -716,6 +716,9 @@ class Interpreter:
         after = self.state.env
         info.namespace.update({name: value for name, value in after.items() if before.get(name) is not value})
         self.state.env = before
+
+    def understood(self, ref: int, name: str, by: Signature | Summary | None) -> None:
+        """Called for every call: what told its meaning. None where nothing did. See `watch`."""
 
     # --- expressions -----------------------------------------------------------------------
 

@@ -66,6 +66,7 @@ __all__ = [
     "is_key",
     "keys_inside",
     "label_of",
+    "looks_like_key",
     "mark_read",
     "may_be_key",
     "name_successor",

@@ -56,6 +56,11 @@ class ModuleContext:
         dotted = ".".join(path[:-1] if path[-1:] == ("__init__",) else path)
         return self.project.known.defined(self.lowered.module.name, dotted, qualname)
 
+    def dotted(self, qualname: str) -> str:
+        """The name under which something that this module defines is imported."""
+        name = self.lowered.module.name or Path(self.lowered.source.path).stem
+        return f"{name}.{qualname}"
+
     def callee_span(self, call: int) -> Span:
         """Where the name of what a call calls stands: a call may go on for many lines."""
         span = self.lowered.span(call)

@@ -1,0 +1,201 @@
+"""`purestate explain`: what a value on a line is taken for, why, and which line of settings says or would say so."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from pytest_purestate.cli import main
+
+TRAIN = """\
+import jax
+import lib
+from helpers import forward
+
+
+def loss(params, key, x):
+    noise_key, dropout_key = jax.random.split(key)
+    mask = jax.random.bernoulli(key, 0.5, x.shape)
+    y = lib.noise(noise_key)
+    return forward(params, dropout_key, x * mask + y)
+
+
+@jax.jit
+def step(state, batch, key: jax.Array):
+    grads = jax.grad(loss)(state.params, key, batch)
+    return state.apply_gradients(grads=grads)
+
+
+key = jax.random.key(0)
+"""
+
+HELPERS = """\
+import jax
+
+
+def forward(params, rng, x):
+    params["seen"] = True
+    return x @ params["w"] + jax.random.normal(rng, x.shape)
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NO_COLOR", "1")
+    (tmp_path / "purestate.toml").touch()
+    (tmp_path / "train.py").write_text(TRAIN, encoding="utf-8")
+    (tmp_path / "helpers.py").write_text(HELPERS, encoding="utf-8")
+    return tmp_path
+
+
+def explained(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert main(["explain", *arguments]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    return out
+
+
+def test_a_key_that_was_spent_and_a_known_call(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert explained(capsys, "train.py:8") == textwrap.dedent("""\
+        train.py:8  mask = jax.random.bernoulli(key, 0.5, x.shape)
+        in `loss`, which `jax.grad` traces: train.py:15:13
+
+        mask
+          is a JAX array
+            made by `bernoulli`: train.py:8:12
+
+        jax.random.bernoulli(key, 0.5, x.shape)
+          is a JAX array
+          signature: jax.random.bernoulli(key): consumes key; returns array
+          to declare it otherwise, under [tool.purestate.signatures]: "jax.random.bernoulli" = "consumes key; returns array"
+
+        key
+          is a key
+            spent before by `split`: train.py:7:47
+            a JAX array is handed over: train.py:15:42
+            the parameter `key` of `loss`: train.py:6:18
+
+        x.shape
+          is a Python value at trace time
+            the parameter `x` of `loss`: train.py:6:23
+
+        x
+          nothing is known of its value
+            the parameter `x` of `loss`: train.py:6:23
+        """)  # fmt: skip
+
+
+def test_a_column_narrows_it(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = explained(capsys, "train.py:8:34")
+    assert [line for line in found.splitlines()[2:] if line and line[0] != " "] == [
+        "jax.random.bernoulli(key, 0.5, x.shape)",
+        "key",
+    ]
+
+
+def test_parameters_and_the_transform_around(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert explained(capsys, "train.py:14") == textwrap.dedent("""\
+        train.py:14  def step(state, batch, key: jax.Array):
+        in `step`, which `jax.jit` traces: train.py:13:2
+
+        state
+          is a state
+            the parameter `state` of `step`: train.py:14:10
+            `state` is differentiated, or handed to what takes parameters
+
+        batch
+          nothing is known of its value
+            the parameter `batch` of `step`: train.py:14:17
+
+        key
+          is a JAX array
+            the parameter `key` of `step`: train.py:14:24
+            annotated so: train.py:14:29
+        """)
+
+
+def test_a_function_of_the_project_is_followed(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = explained(capsys, "train.py:10:12")
+    assert (
+        "  followed `helpers.forward`: spends `rng`; edits `params` in place; returns a JAX array\n"
+        '  to declare it otherwise, under [tool.purestate.signatures]: "helpers.forward" = "reads rng"\n'
+    ) in found
+
+
+def test_what_nobody_knows(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = explained(capsys, "train.py:9:9")
+    assert (
+        "lib.noise(noise_key)\n"
+        "  nothing is known of its value\n"
+        "  `lib.noise` is not known: keys that it is handed count as spent, with less confidence\n"
+        '  to declare it otherwise, under [tool.purestate.signatures]: "lib.noise" = "reads key"\n'
+    ) in found
+
+
+def test_the_line_of_settings_that_decides(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "purestate.toml").write_text('[signatures]\n# ours\n"lib.noise(rng)" = "reads rng"\n')
+    line = '  called as purestate.toml:3 declares: "lib.noise(rng)" = "reads rng"\n'
+    assert line in explained(capsys, "train.py:9")
+    assert line not in explained(capsys, "train.py:9", "--isolated")
+
+
+@pytest.mark.parametrize("line", [1, 5, 11])
+def test_a_line_without_values(line: int, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert explained(capsys, f"train.py:{line}").endswith("\nno value here is looked at\n")
+
+
+def test_module_level(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = explained(capsys, "train.py:19")
+    assert found.startswith("train.py:19  key = jax.random.key(0)\nat module level, not traced\n")
+    assert "key\n  is a key\n    made by `key`: train.py:19:7\n" in found
+
+
+def test_as_json(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = json.loads(explained(capsys, "train.py:9:9", "--output-format", "json"))
+    assert found == {
+        "path": "train.py",
+        "line": 9,
+        "code": "y = lib.noise(noise_key)",
+        "function": "loss",
+        "traced_by": "jax.grad",
+        "traced_at": {"path": "train.py", "line": 15, "column": 13},
+        "items": [
+            {
+                "text": "lib.noise(noise_key)",
+                "at": {"path": "train.py", "line": 9, "column": 9},
+                "is": None,
+                "reasons": [],
+                "call": {
+                    "name": "lib.noise",
+                    "by": "unknown",
+                    "does": "not known: keys that it is handed count as spent, with less confidence",
+                    "declared_at": None,
+                    "override": '"lib.noise" = "reads key"',
+                },
+            }
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("train.py", "`train.py` is not of the form FILE:LINE or FILE:LINE:COLUMN"),
+        ("train.py:0", "train.py has 19 lines, so there is no line 0"),
+        ("train.py:20", "train.py has 19 lines, so there is no line 20"),
+        ("one.py:2", "one.py has 1 line, so there is no line 2"),
+        ("none.py:1", "none.py: cannot be read: no such file or directory"),
+        ("broken.py:1", "broken.py:2:1: cannot be parsed: error at 2:4: expected INDENT"),
+    ],
+)
+def test_a_place_that_cannot_be_explained(
+    place: str, message: str, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "one.py").write_text("x = 1\n")
+    (project / "broken.py").write_text("if x:\npass\n")
+    assert main(["explain", place]) == 2
+    assert capsys.readouterr() == ("", f"purestate: {message}\n")
