@@ -10,6 +10,15 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pytest_purestate._check.library import (
+        CheckReport,
+        Diagnostic,
+        DiagnosticEdit,
+        DiagnosticFix,
+        RelatedPlace,
+        check_paths,
+        check_source,
+    )
     from pytest_purestate._runtime.assertions.deterministic import assert_deterministic
     from pytest_purestate._runtime.assertions.unchanged import assert_unchanged
     from pytest_purestate._runtime.failures import Problem, PurityError
@@ -17,26 +26,40 @@ if TYPE_CHECKING:
     from pytest_purestate._runtime.states import make_train_state
 
 __all__ = [
+    "CheckReport",
+    "Diagnostic",
+    "DiagnosticEdit",
+    "DiagnosticFix",
     "Draw",
     "KeyStream",
     "Problem",
     "PurityError",
+    "RelatedPlace",
     "__version__",
     "assert_deterministic",
     "assert_unchanged",
+    "check_paths",
+    "check_source",
     "make_train_state",
 ]
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Draw": "keys",
-    "KeyStream": "keys",
-    "Problem": "failures",
-    "PurityError": "failures",
-    "assert_deterministic": "assertions.deterministic",
-    "assert_unchanged": "assertions.unchanged",
-    "make_train_state": "states",
+    "CheckReport": "_check.library",
+    "Diagnostic": "_check.library",
+    "DiagnosticEdit": "_check.library",
+    "DiagnosticFix": "_check.library",
+    "Draw": "_runtime.keys",
+    "KeyStream": "_runtime.keys",
+    "Problem": "_runtime.failures",
+    "PurityError": "_runtime.failures",
+    "RelatedPlace": "_check.library",
+    "assert_deterministic": "_runtime.assertions.deterministic",
+    "assert_unchanged": "_runtime.assertions.unchanged",
+    "check_paths": "_check.library",
+    "check_source": "_check.library",
+    "make_train_state": "_runtime.states",
 }
 
 
@@ -47,7 +70,7 @@ def __getattr__(name: str) -> object:
     from pytest_purestate._runtime import MISSING_EXTRA, is_missing_extra
 
     try:
-        value: object = getattr(importlib.import_module(f"{__name__}._runtime.{_HOMES[name]}"), name)
+        value: object = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
     except ModuleNotFoundError as error:
         if is_missing_extra(error):
             raise ImportError(f"`{name}` {MISSING_EXTRA}", name=error.name) from None

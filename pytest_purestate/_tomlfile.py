@@ -14,7 +14,7 @@ __all__ = ["ConfigError", "inline_table", "line_of", "line_of_entry", "read_tabl
 _TABLE = re.compile(r"\s*\[\s*tool\s*\.\s*[\"']?purestate[\"']?\s*\]")
 
 
-class ConfigError(Exception):
+class ConfigError(ValueError):
     """A setting that cannot be used. The text says where: ``pyproject.toml:12: unknown key ...``."""
 
     def __init__(self, message: str, file: Path | None = None, line: int = 0) -> None:

@@ -32,7 +32,7 @@ _LIBRARIES = (
 _MENTION = re.compile(b"|".join(_LIBRARIES))
 
 
-class MissingPathError(Exception):
+class MissingPathError(FileNotFoundError):
     """A path given by the user that does not exist."""
 
 

@@ -131,7 +131,7 @@ def test_exit_status(purestate: Purestate) -> None:
         (["check", "--fix"], "unrecognized arguments: --fix\n"),
         (["rule", "PS999"], "purestate: unknown rule `PS999`"),
         (["rule"], "one of the arguments RULE --all is required\n"),
-        (["explain"], "invalid choice: 'explain'"),
+        (["explian"], "invalid choice: 'explian'"),
         ([], "the following arguments are required: COMMAND\n"),
     ],
 )
@@ -397,6 +397,6 @@ def test_version(purestate: Purestate) -> None:
 def test_help_names_the_commands_there_are(purestate: Purestate) -> None:
     done = purestate("--help")
     assert done.status == 0
-    assert re.findall(r"^    (\w+) ", done.out, re.MULTILINE) == ["check", "rule"]
+    assert re.findall(r"^    (\w+) ", done.out, re.MULTILINE) == ["check", "rule", "explain"]
     assert "exit status: 0 clean, 1 findings, 2 usage" in done.out
     assert purestate("check", "--help").status == 0

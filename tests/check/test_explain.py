@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import textwrap
 from pathlib import Path
 
 import pytest
 
+import pytest_purestate
 from pytest_purestate.cli import main
 
 TRAIN = """\
@@ -199,3 +201,20 @@ def test_a_place_that_cannot_be_explained(
     (project / "broken.py").write_text("if x:\npass\n")
     assert main(["explain", place]) == 2
     assert capsys.readouterr() == ("", f"purestate: {message}\n")
+
+
+PAGE = (Path(pytest_purestate.__file__).parents[1] / "docs" / "explain.md").read_text(encoding="utf-8")
+
+
+def test_what_the_page_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NO_COLOR", "1")
+    (code,) = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    (tmp_path / "train.py").write_text(code, encoding="utf-8")
+    shown = re.findall(r"^```console\n\$ purestate explain (\S+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    settings = '[tool.purestate.signatures]\n"lib.noise" = "consumes rng"\n'
+    for (place, expected), text in zip(shown, ("", settings), strict=True):
+        (tmp_path / "pyproject.toml").write_text(text, encoding="utf-8")
+        assert explained(capsys, place) == expected

@@ -21,7 +21,7 @@ CORE = ("_check", "config")
 # A layer is named by the longest prefix of a module's name. What it may import, beside the standard library:
 # modules of the package by prefix, and other distributions.
 ALLOWED: dict[str, tuple[str, ...]] = {
-    "": ("_check.engine", "_check.source", "_check.model", "_runtime", "config"),
+    "": ("_check.library", "_runtime"),
     "__main__": ("cli",),
     "config": ("_tomlfile",),
     "_tomlfile": (),
@@ -78,6 +78,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "config",
     ),
     "_check.engine": ("_tomlfile", *CORE),
+    "_check.library": CORE,
     "_check.reasons": ("_check.flow", *FLOW),
     "_check.explain": (
         "_check.analysis",
