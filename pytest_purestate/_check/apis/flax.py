@@ -39,8 +39,10 @@ flax.training.common_utils.{shard,shard_prng_key}(xs): returns opaque
 flax.nnx.Rngs(default): returns stream; consumes default keys as init
 flax.nnx.reseed(node): consumes keys as init; returns none
 flax.nnx.{fork_rngs,split_rngs}(node): returns opaque
-flax.nnx.{state,split,merge,clone,graphdef}(node): returns opaque
+flax.nnx.state(node): returns state
+flax.nnx.{split,clone,graphdef}(node): returns opaque
+flax.nnx.merge(graphdef): returns graph
 flax.nnx.{Optimizer,ModelAndOptimizer}(model, tx): returns optimizer
-@optimizer.update(model, grads): mutates self; returns none
+@{optimizer,graph}.update(model, grads): mutates self; returns none
 flax.nnx.*(x): returns opaque
 """

@@ -57,7 +57,7 @@ KINDS = frozenset(
     "key keys array numpy list dict set str number state stream module transform dist none logger "
     "static transformed kernel initializer deep opaque bool entropy "
     "transformed_with_state transformed_without_rng stateful_without_rng tfdist sampler step env constant stateless "
-    "optimizer ref file raises path unordered generator".split()
+    "optimizer graph ref file raises path unordered generator".split()
 )
 """Result kinds (``raises``: a context manager that awaits the exceptions given, ``unordered``: a list in an order
 of its own in every run, ``path``: a file's); also ``same p`` (p itself), ``twin p`` (p in other buffers), ``copy p`` (a shallow copy), ``view p`` (p when it holds
@@ -67,7 +67,7 @@ keys, else a new array), ``fold p q`` (the key that p and q make), ``key p`` (th
 
 OBJECTS = frozenset(
     "module dist tfdist transform stateless stream transformed transformed_with_state transformed_without_rng "
-    "stateful_without_rng kernel sampler step env initializer constant optimizer ref file".split()
+    "stateful_without_rng kernel sampler step env initializer constant optimizer graph ref file".split()
 )
 """Result kinds that are objects of a library: they have methods of their own, and are never keys."""
 

@@ -2,7 +2,8 @@
 
 A helper that edits what it is given is judged by what that is. Most helpers say nothing of their parameters, but the
 calls beside them do. So the few functions that edit something of a parameter of which nothing is known are
-interpreted a second time, with the type that the calls in the same module agree on. Calls in other modules say
+interpreted a second time, with the type that the calls in the same module agree on, and so are those that a transform
+runs with the objects of nnx, which are edited by their own methods. Calls in other modules say
 nothing: what is found in a file depends on that file and its imports.
 """
 
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
 from pytest_purestate._check.flow import types
-from pytest_purestate._check.flow.classes import is_frozen
+from pytest_purestate._check.flow.classes import is_frozen, is_graph
 from pytest_purestate._check.flow.values import Func, Path, Root, Sym, Tup, Type, Value, leaves, options
 
 if TYPE_CHECKING:
@@ -86,11 +87,13 @@ def wanted(it: Interpreter) -> dict[ir.Param, dict[Path, Type]]:
     out: dict[ir.Param, dict[Path, Type]] = {}
     facts = it.context.facts
     edited = [_edited(mutation.place) for each in facts.functions for mutation in each.mutations.values()]
-    for owner in dict.fromkeys(edited):
+    for owner in dict.fromkeys((*edited, *facts.traced)):
         for param in owner.params if owner is not None else ():
             known = it.given.get(param, {})
             for path in facts.given.get(param, ()):
-                if path not in known and (told := _told(it, param, path)) is not None:
+                if path in known or (told := _told(it, param, path)) is None:
+                    continue
+                if owner in edited or is_graph(told[0]):
                     facts.told[param, path] = told
                     out.setdefault(param, dict(known))[path] = told[0]
     return out
@@ -121,7 +124,7 @@ def _param(root: Root) -> ir.Param | None:
 
 
 def _tells(type_: Type) -> bool:
-    return type_.kind in ("array", "state") or is_frozen(type_)
+    return type_.kind in ("array", "state") or is_frozen(type_) or is_graph(type_)
 
 
 def _as_given(type_: Type) -> Type:

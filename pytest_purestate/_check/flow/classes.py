@@ -13,7 +13,7 @@ from pytest_purestate._check.flow.values import ClassValue, Const, Ext, Func, Ty
 if TYPE_CHECKING:
     from pytest_purestate._check.flow.project import ModuleContext
 
-__all__ = ["ClassInfo", "Field", "family_of", "is_frozen"]
+__all__ = ["ClassInfo", "Field", "family_of", "is_frozen", "is_graph"]
 
 
 _PLAIN = tuple(Ext(name) for name in ("builtins.object", "abc.ABC", "typing.Generic", "typing.Protocol"))
@@ -208,6 +208,11 @@ def family_of(type_: Type) -> str:
         return type_.cls.family[0]
     known = base_family(type_.name) if type_.name else None
     return known[0] if known else ""
+
+
+def is_graph(type_: Type) -> bool:
+    """Whether a value is an object of nnx: one that is edited in place by design, and that transforms copy."""
+    return type_.kind in ("optimizer", "graph") or (type_.kind == "instance" and family_of(type_) == "nnx")
 
 
 def is_frozen(type_: Type) -> bool:

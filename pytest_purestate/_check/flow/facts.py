@@ -538,6 +538,9 @@ class FunctionFacts:
     returns_value: bool = False
     edits_self: bool = False
     returned: set[Sym] = field(default_factory=set)
+    left: set[Root] = field(
+        default_factory=set
+    )  # where objects of nnx are edited: all that is in what is returned
     state_like: set[Root] = field(default_factory=set)
     arrayish: set[Root] = field(default_factory=set)
     tuples: set[Sym] = field(default_factory=set)  # what has a method that only a NamedTuple has

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
 from pytest_purestate._check.flow import aliases, defaults, keys, successions, types
+from pytest_purestate._check.flow.classes import is_graph
 from pytest_purestate._check.flow.facts import Mutation
 from pytest_purestate._check.flow.frame import Frame
 from pytest_purestate._check.flow.results import children
@@ -149,6 +150,10 @@ def _summarise(
         aliases.lend(it, frame, roots | reachable(frame.yields, state.heap), state)
     for value, _ in exits:
         frame.facts.returned.update(leaf for leaf in leaves(value) if isinstance(leaf, Sym))
+    if any(is_graph(mutation.place.root.type) for mutation in frame.facts.mutations.values()):
+        held = [value for place, value in state.heap.items() if place.root in roots]
+        inside = (leaf for value in (result, *held) for leaf in leaves(value))
+        frame.facts.left = roots | {leaf.root for leaf in inside if isinstance(leaf, Sym)}
     frame.facts.returns_value = any(value != NOTHING for value, _ in exits)
     return Summary(
         func.function,

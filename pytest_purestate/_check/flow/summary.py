@@ -169,6 +169,9 @@ class Substitution:
                 root.size, root.owner, root.memo, root.constant, (), root.gone,
             )  # fmt: skip
             found = self.known[root] = Sym(copy)
+            if root.type.kind == "state":
+                given = (part for part in root.made_of if isinstance(part, Sym) and part.root.kind == "param")
+                copy.made_of = tuple([self.value(part) for part in given])
             if root.succeeds is not None:
                 params = root.succeeds.params
                 copy.succeeds = root.succeeds._replace(

@@ -294,7 +294,7 @@ def element_type(it: Interpreter, type_: Type, step: Step) -> Type:
             return type_
         if type_.kind == "instance" and name in _STATES:
             return Type("state")
-    elif type_.kind in ("array", "state", "numpy", "static", "entropy"):
+    elif type_.kind in ("array", "state", "numpy", "static", "entropy", "graph"):
         return type_
     elif type_.kind == "at":
         return Type("at[]", certain=type_.certain)

@@ -78,7 +78,7 @@ class Type:
 
     Kinds: ``key``, ``keys``, ``array`` (JAX), ``numpy``, ``list``, ``dict``, ``set``, ``str``, ``number``,
     ``instance``, ``state`` (a pytree of parameters or optimizer state), ``stream`` (gives a new key
-    every time), and ``""`` for unknown. ``name`` is the class of a library, and tells tuples and generators, which
+    every time), ``graph`` (a module or optimizer of nnx put together here), and ``""`` for unknown. ``name`` is the class of a library, and tells tuples and generators, which
     are like lists otherwise. ``certain`` is False when only an annotation says so. ``items`` are the types of a
     container's elements as an annotation gives them: one for all, or one each.
     """

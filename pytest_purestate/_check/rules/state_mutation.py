@@ -48,6 +48,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pytest_purestate._check import ir
+from pytest_purestate._check.flow.classes import is_graph
 from pytest_purestate._check.flow.facts import FunctionFacts, ModuleFacts, Mutation
 from pytest_purestate._check.flow.values import Root, Sym
 from pytest_purestate._check.model import Confidence, Finding, Label, Rule, Severity
@@ -79,8 +80,8 @@ def _confidence(module: ModuleFacts, facts: FunctionFacts, mutation: Mutation) -
     root, type_ = mutation.place.root, mutation.type
     if mutation.how.startswith("setattr"):
         return None
-    if type_.kind == "array":
-        return None  # it raises, which another rule tells
+    if type_.kind == "array" or is_graph(root.type):
+        return None  # it raises, which another rule tells; what is of nnx is edited in place by design
     if type_.kind in ("str", "number", "list", "set", "stream", "at") and mutation.visible not in (
         "memo",
         "frozen",

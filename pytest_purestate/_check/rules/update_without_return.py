@@ -33,6 +33,36 @@ class State:
         new.params = params
         return new
 ```
+
+The objects of `flax.nnx` are edited in place by design, and `nnx.jit` hands the edits back to the caller. `jax.jit`
+does not: it edits a copy, which is lost unless its state is returned.
+
+```python bad
+import jax
+from flax import nnx
+
+@jax.jit
+def step(model: nnx.Module, optimizer: nnx.Optimizer, batch):
+    grads = nnx.grad(lambda model: (model(batch) ** 2).mean())(model)
+    optimizer.update(model, grads)  # error: [PS209]
+```
+
+```python good
+import jax
+from flax import nnx
+
+@nnx.jit
+def step(model: nnx.Module, optimizer: nnx.Optimizer, batch):
+    grads = nnx.grad(lambda model: (model(batch) ** 2).mean())(model)
+    optimizer.update(model, grads)
+
+@jax.jit
+def fast_step(graphdef, state, batch):
+    model, optimizer = nnx.merge(graphdef, state)
+    grads = nnx.grad(lambda model: (model(batch) ** 2).mean())(model)
+    optimizer.update(model, grads)
+    return nnx.state((model, optimizer))
+```
 """
 
 from __future__ import annotations
@@ -42,6 +72,7 @@ from collections.abc import Iterator
 
 from pytest_purestate._check.flow.facts import ModuleFacts
 from pytest_purestate._check.model import Confidence, Finding, Rule, Severity
+from pytest_purestate._check.rules._copies import edited_copies
 from pytest_purestate._check.rules._reuse import scope_of
 
 _LIKE = re.compile(
@@ -50,7 +81,8 @@ _LIKE = re.compile(
 
 
 def check(module: ModuleFacts) -> Iterator[Finding]:
-    """One finding for each successor that a method makes and forgets to return."""
+    """One finding for each successor that a method makes and forgets to return, and each copy edited in a trace."""
+    yield from edited_copies(module, RULE.code)
     for facts in module.functions:
         function = facts.function
         if function is None or function.is_generator:
