@@ -11,6 +11,7 @@ builtins.open(file): effect io; returns file
 @file.{write,writelines,writerow,writerows,flush,truncate}(data): effect io; returns opaque
 csv.{writer,DictWriter}(file): returns file
 builtins.breakpoint(): effect breakpoint; returns none
+{pdb,ipdb,pudb}.{set_trace,post_mortem}(): effect breakpoint; returns none
 builtins.{len,int,ord,sum,round}(x): returns number
 builtins.{hash,id}(obj): returns entropy
 builtins.{isinstance,issubclass,hasattr,callable,bool,all,any}(x): returns bool
@@ -50,8 +51,20 @@ json.{dump}(obj, file): effect io; returns none
 sys.{stdout,stderr}.{write}(x): effect print; returns none
 sys.{stdout,stderr}.flush(): effect print; returns none
 pprint.{pprint,pp}(x): effect print; returns none
+{tensorboardX,torch.utils.tensorboard,torch.utils.tensorboard.writer,
+    flax.metrics.tensorboard}.SummaryWriter(log_dir): returns writer
+clu.metric_writers.{create_default_writer,SummaryWriter,LoggingWriter,AsyncWriter,MultiWriter}(logdir): returns writer
+@writer.*(tag, value): effect log; returns none
+tensorflow.summary.{scalar,image,histogram,text}(name, data): effect log; returns none
 wandb.log(data): effect log; returns none
-requests.{get,post,put,delete}(url): effect io; returns opaque
+wandb.{init,finish,save}(x): effect io; returns opaque
+mlflow.{log_metric,log_metrics,log_param,log_params,log_artifact}(key): effect log; returns opaque
+mlflow.{start_run,end_run}(x): effect io; returns opaque
+{rich.print,rich.print_json,tqdm.tqdm.write,tqdm.auto.tqdm.write}(x): effect print; returns none
+matplotlib.pyplot.{savefig,show,imsave}(x): effect io; returns none
+torch.{save,load}(obj, file): effect io; returns opaque
+{joblib,cloudpickle,dill}.dump(obj, file): effect io; returns none
+{requests,httpx}.{get,post,put,patch,delete,request}(url): effect io; returns opaque
 warnings.{warn,simplefilter,filterwarnings}(x): returns none
 
 pytest.raises(expected_exception): returns raises
@@ -66,6 +79,9 @@ pathlib.Path.{cwd,home}(): returns path
 @path.{iterdir,glob,rglob}(pattern): returns unordered
 @set.{union,difference,intersection,symmetric_difference,copy}(): returns copy self
 @path.{joinpath,resolve,absolute,expanduser,with_suffix,with_name,relative_to}(x): returns path
+
+heapq.{heappush,heappop,heapify,heapreplace,heappushpop}(heap): mutates heap; returns opaque
+bisect.{insort,insort_left,insort_right}(a, x): mutates a; returns none
 
 functools.reduce(function, sequence): returns opaque
 itertools.*(x): returns opaque
@@ -87,6 +103,7 @@ random.{shuffle,choice,choices,sample}(x): returns entropy; effect host-rng; ord
 random.*(x): returns entropy; effect host-rng
 secrets.*(x): returns entropy; effect host-rng
 uuid.{uuid1,uuid4}(x): returns entropy; effect host-rng
-os.{urandom,getrandom,getpid}(n): returns entropy
+os.{urandom,getrandom}(n): returns entropy; effect host-rng
+os.getpid(): returns entropy
 warnings.*(x): returns opaque
 """

@@ -818,9 +818,7 @@ def _run(it: Interpreter, signature: Signature, functions: list[Value], args: Ar
         made: list[Value] = []
 
         def each(_: Value, number: int) -> Value:
-            leaves = [
-                loops.element(it, tree, number) if mode == "map" else Sym(Root("local")) for tree in trees
-            ]
+            leaves = [loops.row(it, tree, number) if mode == "map" else Sym(Root("local")) for tree in trees]
             made.append(call_value(it, known[0], leaves, (), ref, "f"))
             return made[-1]
 
@@ -899,9 +897,7 @@ def _run_scan(it: Interpreter, function: Value, args: Args, params: Sequence[str
     carry = start[0] if start is not None else NOTHING
 
     def turn(value: Value, number: int) -> Value:
-        element = (
-            loops.element(it, xs[0], number) if xs is not None and xs[0] != NOTHING else Sym(Root("local"))
-        )
+        element = loops.row(it, xs[0], number) if xs is not None and xs[0] != NOTHING else Sym(Root("local"))
         return it.step(call_value(it, function, [value, element], (), ref, "body"), ("[", 0))
 
     last = _repeat(it, carry, turn)

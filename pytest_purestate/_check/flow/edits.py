@@ -33,7 +33,8 @@ __all__ = [
 
 MUTATORS = frozenset(
     "append extend insert pop popitem update setdefault clear remove add discard sort reverse "
-    "difference_update intersection_update symmetric_difference_update appendleft popleft".split()
+    "difference_update intersection_update symmetric_difference_update appendleft extendleft popleft "
+    "move_to_end".split()
 )
 """Methods by which Python's containers are edited in place."""
 
@@ -291,7 +292,7 @@ def _put_back(it: Interpreter, base: Value, name: str, value: Value) -> bool:
 
 
 def _note_kept(it: Interpreter, base: Sym, name: str, value: Value) -> None:
-    """Note what object of a library, what frozen value or which state a constructor keeps."""
+    """Note what object of a library or of a class of the project, or which state, a constructor keeps."""
     function = it.frame.function
     if function is None or function.owner is None or function.name not in ("__init__", "__post_init__"):
         return
@@ -299,7 +300,7 @@ def _note_kept(it: Interpreter, base: Sym, name: str, value: Value) -> None:
     type_ = types.typeof(it, value)
     if base.root.owner is not function or base.path or cls is None or name in cls.attributes:
         return
-    if type_.kind in OBJECTS or _is_state(type_):
+    if type_.kind in OBJECTS or _is_state(type_) or type_.cls is not None:
         cls.attributes[name] = type_
     elif type_.kind == "state":
         twins = [at for at, held in it.state.heap.items() if held == value and at.root is base.root]

@@ -388,7 +388,8 @@ class Lost:
     """A successor that is never looked at: its name (or the statement that left it behind) and the call.
 
     ``role`` is one of ``apis.signature.ROLES``. ``kept`` says how the ``old`` value lives on: returned (``where``), self,
-    loop (the next pass meets it), caller, captured, or not at all. ``applied``: ``goal`` when what came with it went
+    loop (the next pass meets it), last (only that of the last pass is looked at), anew (each pass makes it), caller,
+    captured, or not at all. ``applied``: ``goal`` when what came with it went
     into a step, ``out`` when it went out of sight. ``through`` a function of the project, made at ``origin``.
     ``trained``: whether the parameters beside it are the function's ``own``, ``advanced`` by it, or ``other`` than those. ``others``: another one of the role is looked at.
     ``parts``: some of its parts are looked at, and it goes nowhere as a whole. ``named``: a name says what it is.

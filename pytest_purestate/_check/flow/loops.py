@@ -26,7 +26,7 @@ from pytest_purestate._check.flow.values import (
 if TYPE_CHECKING:
     from pytest_purestate._check.flow.interpret import Interpreter
 
-__all__ = ["element", "join_breaks", "length", "loop", "offset", "over"]
+__all__ = ["element", "join_breaks", "length", "loop", "offset", "over", "row"]
 
 
 PASSES = 2
@@ -182,6 +182,15 @@ def element(it: Interpreter, iterable: Value, number: int) -> Value:
             held = Type("key") if kind == "stream" else UNKNOWN
             return Sym(Root("local", held, origin=iterable.root.origin))
     return it.step(iterable, ("[", number))
+
+
+def row(it: Interpreter, tree: Value, number: int) -> Value:
+    """What ``scan`` and ``map`` hand to their body in pass ``number``: that element of each leaf of a tree."""
+    if isinstance(tree, Tup):
+        return Tup(tuple([row(it, item, number) for item in tree.items]))
+    if isinstance(tree, Choice):
+        return merge_values([(row(it, option, number), guards) for option, guards in tree.options]) or NOTHING
+    return element(it, tree, number)
 
 
 def offset(it: Interpreter, start: Value, by: int) -> Value:

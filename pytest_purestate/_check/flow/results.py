@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from pytest_purestate._check import ir
 
-__all__ = ["COMPARES", "Results", "children", "forgets", "reaches", "results_of"]
+__all__ = ["COMPARES", "Results", "children", "forgets", "last_only", "reaches", "results_of"]
 
 _Node = object
 _Place = int | str
@@ -243,6 +243,39 @@ def _idle(walk: _Walk, quiet: Container[int]) -> frozenset[int]:
     return frozenset(place for place in idle if isinstance(place, int) and place in quiet)
 
 
+def last_only(body: ir.Block, ref: int, name: str) -> bool:
+    """Whether a loop binds ``name``, which stands at ``ref``, in each pass, and only code behind the loop reads it."""
+    loop = next((around for node in body for around in _loops(node, ref, None)), None)
+    if loop is None or any(_mentions(node, name) for node in loop.body):
+        return False
+    last = max((node.ref for node in _all(loop.body) if isinstance(node, ir.Expr)), default=ref)
+    return any(isinstance(node, ir.Name) and node.id == name and node.ref > last for node in _reads(body))
+
+
+def _mentions(body: _Node, name: str) -> bool:
+    return any(isinstance(node, ir.Name) and node.id == name for node in _reads((body,)))
+
+
+def _all(nodes: Sequence[_Node]) -> Iterator[_Node]:
+    todo = [*nodes]
+    while todo:
+        node = todo.pop()
+        yield node
+        todo += children(node)
+
+
+def _reads(nodes: Sequence[_Node]) -> Iterator[_Node]:
+    """All nodes but the names that assignments bind."""
+    todo = [*nodes]
+    while todo:
+        node = todo.pop()
+        yield node
+        if isinstance(node, ir.Assign):
+            todo += (node.value, *_parts(node.targets))
+        else:
+            todo += children(node)
+
+
 def forgets(body: ir.Block, ref: int, name: str) -> ir.For | None:
     """The loop that binds ``name`` anew in each pass, if nobody reads what the assignment ``ref`` inside binds it to."""
     loop = next((around for node in body for around in _loops(node, ref, None)), None)
@@ -252,8 +285,8 @@ def forgets(body: ir.Block, ref: int, name: str) -> ir.For | None:
 
 
 def _loops(node: _Node, ref: int, around: _Loop | None) -> Iterator[_Loop | None]:
-    """The innermost loop around an assignment."""
-    if isinstance(node, ir.Assign | ir.AugAssign) and node.ref == ref:
+    """The innermost loop around an assignment, or around a name that one binds."""
+    if isinstance(node, ir.Assign | ir.AugAssign | ir.Name) and node.ref == ref:
         yield around
     inner = node if isinstance(node, ir.For | ir.While) else around
     for child in children(node):

@@ -17,7 +17,7 @@ from pytest_purestate._check.apis import Signature
 from pytest_purestate._check.flow import types
 from pytest_purestate._check.flow.facts import Lost
 from pytest_purestate._check.flow.frame import Product
-from pytest_purestate._check.flow.results import reaches
+from pytest_purestate._check.flow.results import last_only, reaches
 from pytest_purestate._check.flow.values import (
     NOTHING,
     UNKNOWN,
@@ -278,8 +278,11 @@ def find_lost(it: Interpreter, frame: Frame) -> None:
         for old in leaves(root.succeeds.old)
         if isinstance(old, Sym) and not old.path
     }
+    body = frame.function.body if frame.function is not None else it.context.lowered.module.body
     for ref, group in groups.items():
         parts = any(root in frame.looked for root, _ in group)
+        if (found := _last_only(frame, body, ref, group)) is not None:
+            frame.facts.lost.setdefault(ref, found)
         if any(root in frame.whole for root, _ in group) or group[0][1].name in frame.crowded:
             continue
         root, product = group[0]
@@ -307,9 +310,10 @@ def find_lost(it: Interpreter, frame: Frame) -> None:
         fields = [] if parts or known.role != "fields" else _fields(frame, root, olds)
         made = [(root.succeeds, product.passes) for root, product in group]
         kept, where = _kept(it, frame, olds, fields, made)
+        if not kept and known.role == "optimizer" and _anew(frame, group):
+            kept = "anew"
         applied = "goal" if through and product.call in used else ""
         if not through and known.role == "optimizer":
-            body = frame.function.body if frame.function is not None else it.context.lowered.module.body
             applied = reaches(body, product.call, frame.applied, frame.measures)
         frame.facts.lost.setdefault(
             ref,
@@ -319,6 +323,28 @@ def find_lost(it: Interpreter, frame: Frame) -> None:
                 parts, known.named,
             ),
         )  # fmt: skip
+
+
+def _last_only(frame: Frame, body: ir.Block, ref: int, group: Sequence[tuple[Root, Product]]) -> Lost | None:
+    """A step that every pass of a loop takes from the same state, and of which only the last is kept."""
+    (root, product), *others = group
+    known = root.succeeds
+    if known is None or known.role != "params" or not product.name or product.name.startswith("_"):
+        return None
+    again = [
+        other.succeeds
+        for other, made in others
+        if other.succeeds is not None and made.passes != product.passes
+    ]
+    if not any(later.old == known.old for later in again) or not last_only(body, ref, product.name):
+        return None
+    olds = _line(known.old)
+    if not olds:
+        return None
+    return Lost(
+        ref, product.call, product.name, known.role, _called(olds), "last", -1, "", known.sure,
+        through=True, names=(), origin=None, trained="", others=False, parts=False, named=True,
+    )  # fmt: skip
 
 
 def _line(old: Value) -> list[Sym]:
@@ -392,6 +418,25 @@ def _kept(
             )
             return ("self" if own and old.path else "caller"), -1
     return ("captured" if any(old.root.kind == "free" for old in olds) else ""), -1
+
+
+def _anew(frame: Frame, group: Sequence[tuple[Root, Product]]) -> bool:
+    """Whether each pass of a loop makes the optimizer's state anew, while the parameters go on from pass to pass."""
+    olds = [(root.succeeds.old, product) for root, product in group if root.succeeds is not None]
+    starts = [
+        (old.root, product)
+        for old, product in olds
+        if isinstance(old, Sym) and not old.path and old.root.origin is not None
+        if old.root.origin.verb == "new:init" and product.passes
+    ]
+    if len(starts) < 2 or starts[0][0] is starts[1][0] or starts[0][1].passes == starts[1][1].passes:
+        return False
+    steps = [root for root in frame.products if _role(root) == "params"]
+    return any(
+        isinstance(step.succeeds.old, Sym) and step.succeeds.old.root in steps
+        for step in steps
+        if step.succeeds is not None
+    )
 
 
 def _advanced(made: Sym, old: Sym) -> Sym | None:

@@ -131,6 +131,8 @@ def _summarise(
     )
     if func.function.is_generator or result is None:
         result = it.fresh(UNKNOWN, func.function.ref, "generator")
+    else:
+        _promise(it, func.function, result)
     uses: list[tuple[Sym, Use]] = []
     for root, entries in state.spent.items():
         if root.kind != "local":
@@ -176,6 +178,16 @@ def _summarise(
         tuple(frame.given),
         tuple(frame.facts.rebound.values())[:_MOST],
     )
+
+
+def _promise(it: Interpreter, function: ir.Function, result: Value) -> None:
+    """Type a result by the annotation, where nothing else is known of what was made here."""
+    for leaf in leaves(result) if isinstance(result, Choice) else (result,):
+        made_here = isinstance(leaf, Sym) and leaf.root.kind == "local" and not leaf.path
+        if function.returns is not None and made_here and not function.is_async:
+            assert isinstance(leaf, Sym)
+            if leaf.root.type == UNKNOWN:
+                leaf.root.type = types.annotation_type(it, function.returns)
 
 
 def compiled_attribute(it: Interpreter, cls: ClassInfo, name: str, base: Sym) -> Wrapped | None:

@@ -81,7 +81,9 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
             yield Finding(
                 code=RULE.code,
                 path=module.path,
-                message=f"the new optimizer state is dropped; `{lost.old}` never advances",
+                message="the optimizer starts anew in every iteration: its new state is dropped"
+                if lost.kept == "anew"
+                else f"the new optimizer state is dropped; `{lost.old}` never advances",
                 primary=module.label(
                     lost.ref,
                     f"bound to `{lost.name}` and never used"
@@ -89,7 +91,9 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
                     else "the new state is left behind here",
                 ),
                 related=lives_on(module, facts, lost),
-                help=f"bind it and carry it on: `updates, {lost.old.rpartition('.')[2]} = ...`"
+                help="call `init` before the loop, and carry the state on"
+                if lost.kept == "anew"
+                else f"bind it and carry it on: `updates, {lost.old.rpartition('.')[2]} = ...`"
                 if not lost.through
                 else "bind the new state and hand it to the next step",
                 confidence=confidence,

@@ -91,6 +91,31 @@ def _fix(module: ModuleFacts, mutation: Mutation, family: str, base: str, name: 
     )
 
 
+def _in_constructor(module: ModuleFacts, facts: FunctionFacts, mutation: Mutation) -> Finding | None:
+    """``self.x = ...`` in a constructor of a class that is frozen from the start."""
+    function, cls = facts.function, mutation.type.cls
+    family = family_of(mutation.type)
+    if function is None or function.name not in ("__init__", "__post_init__") or cls is None:
+        return None
+    if family not in ("struct", "dataclass", "chex") or cls.find("__setattr__") is not None:
+        return None
+    target = module.text(mutation.target)
+    base, _, name = target.rpartition(".")
+    if not base.isidentifier() or mutation.op:  # ``setattr(...)`` of some kind
+        return None
+    return Finding(
+        code=RULE.code,
+        path=module.path,
+        message=f"`{target}` is assigned in the constructor of a frozen `{_class_name(mutation)}`, "
+        "which is frozen already",
+        primary=module.label(mutation.ref, "raises when an instance is made"),
+        help=f'use `object.__setattr__({base}, "{name}", ...)`, or compute the value before and give it to '
+        "the constructor",
+        confidence=Confidence.HIGH,
+        scope=scope_of(facts),
+    )
+
+
 def _class_name(mutation: Mutation) -> str:
     type_ = mutation.type
     return type_.cls.name if type_.cls is not None else type_.name.rpartition(".")[2]
@@ -173,6 +198,8 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
                 continue
             family = family_of(mutation.type)
             if _is_own_module(facts, mutation, family):
+                made = _in_constructor(module, facts, mutation)
+                direct += [made] if made is not None else []
                 continue
             base, _, name = module.text(mutation.target).rpartition(".")
             cls = _class_name(mutation)

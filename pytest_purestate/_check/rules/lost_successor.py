@@ -69,6 +69,9 @@ def _carries(module: ModuleFacts, facts: FunctionFacts) -> bool:
 
 
 def _confidence(module: ModuleFacts, facts: FunctionFacts, lost: Lost) -> Confidence | None:
+    if lost.kept == "last":
+        timed = any(effect.kind == "clock" for effect in facts.effects.values())
+        return None if timed else Confidence.MEDIUM
     dropped = lost.name.startswith("_") or not lost.name
     if lost.parts:  # what is read of it may be all that is wanted, but a carry is there to be carried on
         goes_on = lost.role == "params" or _carries(module, facts)
@@ -97,10 +100,16 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
             yield Finding(
                 code=RULE.code,
                 path=module.path,
-                message=f"{what}, the successor of `{lost.old}`, is never {use}: `{lost.old}` stays as it was",
+                message=f"every iteration steps from the same `{lost.old}`, and only the last `{lost.name}` is kept"
+                if lost.kept == "last"
+                else f"{what}, the successor of `{lost.old}`, is never {use}: `{lost.old}` stays as it was",
                 primary=module.label(
                     lost.ref,
-                    f"{what} is made here and lost" if named else "what this call returns is lost",
+                    f"{what} is made here, and lost when the next one is"
+                    if lost.kept == "last"
+                    else f"{what} is made here and lost"
+                    if named
+                    else "what this call returns is lost",
                 ),
                 related=lives_on(module, facts, lost),
                 help=f"carry the new value on in place of `{lost.old}`",

@@ -45,6 +45,7 @@ import re
 from collections.abc import Iterator
 
 from pytest_purestate._check.flow.facts import Effect, FunctionFacts, ModuleFacts, Mutation, Trace
+from pytest_purestate._check.flow.values import spelled
 from pytest_purestate._check.model import Confidence, Finding, Label, Rule, Severity
 from pytest_purestate._check.rules._leaks import counted, is_fixed, leaks, stays
 from pytest_purestate._check.rules._reuse import scope_of, trace_label
@@ -137,7 +138,9 @@ def _of_edit(
         what = f"`{module.text(mutation.target)}` is written"
         where, help_ = "is not run by the compiled function", "count outside the traced function"
     elif _is_edit(module, facts, mutation, traced) and not is_fixed(module, mutation):
-        what = f"captured `{mutation.place.root.name}` is edited"
+        place = mutation.place
+        what = f"`{place.root.name}{spelled(place.path)}` is edited"
+        what = what if place.root.kind == "param" else f"captured {what}"
         where = "holds a tracer, and is not run by the compiled function"
         help_ = "return the value and collect it outside"
         certain = mutation.type.kind in ("list", "dict", "set")
@@ -158,15 +161,24 @@ def _of_edit(
 
 def _is_edit(module: ModuleFacts, facts: FunctionFacts, mutation: Mutation, traced: set[object]) -> bool:
     """Whether a container from outside the trace is edited by the function itself."""
-    if mutation.visible != "captured" or mutation.through is not None or mutation.static:
+    brought = _is_brought(module, facts, mutation)
+    if mutation.through is not None or mutation.static:
         return False
-    if stays(module, facts, mutation, traced):
+    if not brought and (mutation.visible != "captured" or stays(module, facts, mutation, traced)):
         return False
     if mutation.type.kind in ("instance", "stream", "array", "at", "module", "ref"):
         return False
     if mutation.how in ("setattr", "augmented"):
         return False
     return mutation.how != "update" or mutation.type.kind in ("dict", "set")
+
+
+def _is_brought(module: ModuleFacts, facts: FunctionFacts, mutation: Mutation) -> bool:
+    """Whether something is edited that hangs on a static argument, as ``self`` mostly is."""
+    trace = module.traced.get(facts.function) if facts.function is not None else None
+    root = mutation.place.root
+    own = root.kind == "param" and root.owner is facts.function
+    return own and bool(mutation.place.path) and trace is not None and root.name in trace.fixed
 
 
 def check(module: ModuleFacts) -> Iterator[Finding]:
