@@ -73,6 +73,8 @@ numpy.testing.{assert_raises,assert_raises_regex}(exception): returns raises
 @*.{assertRaises,assertRaisesRegex,assertRaisesWithLiteralMatch,assertRaisesWithPredicateMatch}(exception): returns raises
 
 os.{listdir,scandir}(path): returns unordered
+os.{walk,fwalk}(top): returns walk
+@path.walk(): returns walk
 glob.{glob,iglob}(pathname): returns unordered
 {pathlib,etils.epath}.{Path,PurePath,PosixPath}(path): returns path
 pathlib.Path.{cwd,home}(): returns path

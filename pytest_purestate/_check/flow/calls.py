@@ -1594,6 +1594,8 @@ def _folded(
         return it.fresh(Type("key"), ref, verb)
     step = (FOLD, it.as_index(data[0]))
     keys.note_seed(it, data, ref)
+    if (disorder := order.is_position(data[0])) is not None:
+        order.note(it, disorder, "key", ref)
 
     def of(value: Value) -> Value:
         if isinstance(value, Choice):

@@ -116,6 +116,8 @@ def source_of(it: Interpreter, value: Value, ref: int) -> Origin | None:
     if type_.kind == "set":
         return Origin(it.context, ref, "set") if "number" not in type_.name else None
     place = value.child(_MARK)
+    if type_.name == types.LISTING and place not in it.state.heap:
+        return Origin(it.context, ref, "os.walk")
     for leaf in leaves(it.read(place)):
         if isinstance(leaf, Sym) and leaf.root.name == "~order" and leaf.root.origin is not None:
             return leaf.root.origin

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BUILTINS",
     "KEPT",
+    "LISTING",
     "NDARRAY",
     "STATIC",
     "TEXT",
@@ -70,6 +71,9 @@ NDARRAY = Type("numpy", name="ndarray")
 
 KEPT = "~kept"
 """The name of a state that an object made for itself and shows to nobody."""
+
+LISTING = "~listing"
+"""The name of a list of what is in a folder, as it comes."""
 
 _SOME_ARRAY = Type(name="ndarray")
 """What such an array and something unknown make together: an array, of NumPy or of JAX."""
@@ -298,6 +302,10 @@ def element_type(it: Interpreter, type_: Type, step: Step) -> Type:
         return type_
     elif type_.kind == "at":
         return Type("at[]", certain=type_.certain)
+    elif type_.kind == "walk":
+        return Type("walked", name=type_.name)
+    elif type_.kind == "walked":
+        return Type("list", name=LISTING) if name in (1, 2) else Type("str")
     return UNKNOWN
 
 
