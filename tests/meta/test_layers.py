@@ -55,6 +55,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
             "_check.rules._copies",
             "_check.rules._leaks",
             "_check.rules._lost",
+            "_check.rules._printing",
             "_check.rules._reuse",
             "_check.rules._text",
         ),

@@ -378,6 +378,7 @@ def _bind(
             given = (Tup(tuple(value for value, _ in rest)), rest[0][1]) if rest else (Tup(()), -1)
             rest = []
         elif param.kind == "**":
+            known[sym.root] = _rest(it, {name: args.kw[name][0] for name in args.kw if name in names}, sym)
             continue
         elif param.name in args.kw and param.kind != "/":
             given = args.kw[param.name]
@@ -391,6 +392,19 @@ def _bind(
         else:
             known[sym.root] = Sym(Root("local", sym.root.type, param.name))
     return known, refs
+
+
+def _rest(it: Interpreter, given: Mapping[str, Value], sym: Sym) -> Value:
+    """What ``**kwargs`` is given: a dict of the arguments that no other parameter takes."""
+    spread = given.get("**")
+    if spread is not None and len(given) == 1:
+        return spread
+    base = spread if isinstance(spread, Sym) else None
+    made = Sym(Root("local", Type("dict"), sym.root.name, sym.root.origin, base))
+    for name, value in given.items():
+        if name != "**":
+            it.state.heap[made.child(("[", name))] = value
+    return made
 
 
 def _call_function(it: Interpreter, func: Func, args: Args, ref: int) -> Value:
@@ -432,7 +446,7 @@ def _call_function(it: Interpreter, func: Func, args: Args, ref: int) -> Value:
             sure = inner.sure and not (guards.keys() - it.state.path.keys())
             note = Donation(it.context, at, ref, func.function.name, sure, it.state.path, inner)
             donation.give_away(it, given, note)
-    _replay_uses(it, summary, swap, refs, ref)
+    _replay_uses(it, summary, swap, refs, ref, args)
     _replay_called(it, summary, swap, refs, ref)
     _replay_edits(it, summary, swap, refs, ref, func)
     for place, value in summary.stores:
@@ -521,11 +535,12 @@ def _outside(it: Interpreter, use: Use, ref: int, guards: Guards) -> Use:
 
 
 def _replay_uses(
-    it: Interpreter, summary: Summary, swap: Substitution, refs: dict[Root, int], ref: int
+    it: Interpreter, summary: Summary, swap: Substitution, refs: dict[Root, int], ref: int, args: Args
 ) -> None:
     """Spend what the callee spends; what it spends on every path is one sure use."""
     function = summary.function
     own = summary.params[0][1].root if function.receiver else None
+    rest = next((sym.root for param, sym in summary.params if param.kind == "**"), None)
     done: set[Sym] = set()
     for place, use in summary.uses:
         guards = swap.feasible(use.guards)
@@ -536,10 +551,13 @@ def _replay_uses(
             done.add(place)
         key = swap.value(place)
         constant = isinstance(key, Sym) and key.root.constant is not None
+        at, below = refs.get(place.root, ref), place.path
+        if place.root is rest and below and below[0][1] in args.kw:
+            at, below = args.kw[str(below[0][1])][1], below[1:]
         keys.spend(
-            it, key, refs.get(place.root, ref), ref, function.name, "call", use.strong,
+            it, key, at, ref, function.name, "call", use.strong,
             inner=use, maybe=use.maybe, guards=guards, param=place.root.name + spelled(place.path),
-            owner=function.owner, by_self=place.root is own, below=spelled(place.path),
+            owner=function.owner, by_self=place.root is own, below=spelled(below),
             captured=place.root.kind == "free", sized=constant and _is_fixed(it, swap, refs, own),
             renewed=bool(place.path) and _is_copy(swap.value(Sym(place.root))),
         )  # fmt: skip

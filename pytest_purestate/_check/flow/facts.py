@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from pytest_purestate._check import ir
+from pytest_purestate._check.flow.imports import named
 from pytest_purestate._check.flow.results import children, forgets
 from pytest_purestate._check.flow.values import Donation, Func, Guards, Origin, Path, Root, Sym, Type, Use
 from pytest_purestate._check.model import Confidence, Edit, Label, Span
@@ -585,6 +586,10 @@ class ModuleFacts:
 
     def slice(self, span: Span) -> str:
         return self.context.lowered.source.slice(span)
+
+    def named(self, dotted: str, function: ir.Function | None) -> tuple[str, tuple[Edit, ...]] | None:
+        """How a function can spell a member of a library, and the import that this needs; see `imports.named`."""
+        return named(self.context, dotted, function)
 
     def label(self, ref: int, text: str) -> Label:
         return Label(self.span(ref), text, self.path)

@@ -41,6 +41,7 @@ def mask(n):
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 
@@ -70,11 +71,26 @@ def _fix(module: ModuleFacts, mutation: Mutation, certain: bool) -> Fix | None:
     base, index = text[:bracket], text[bracket:]
     if _PLACE.fullmatch(base) is None:
         return None
-    if mutation.op == "-":
-        method = "subtract"
+    if not mutation.op and (least := _extreme(text, module.text(mutation.value))) is not None:
+        method, value = least
     applicability = Applicability.SAFE if certain else Applicability.UNSAFE
     new = f"{base} = {base}.at{index}.{method}({value})"
     return Fix("use a functional update", (Edit(statement, new),), applicability)
+
+
+def _extreme(target: str, value: str) -> tuple[str, str] | None:
+    """``min`` or ``max`` and the other value, where one is `jnp.minimum` or `jnp.maximum` of the target and a value."""
+    try:
+        call, place = (ast.parse(f"({text}\n)", mode="eval").body for text in (value, target))
+    except SyntaxError:
+        return None
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute) or call.keywords:
+        return None
+    method = {"minimum": "min", "maximum": "max"}.get(call.func.attr)
+    others = [arg for arg in call.args if ast.dump(arg) != ast.dump(place)]
+    if method is None or len(call.args) != 2 or len(others) != 1:
+        return None
+    return method, ast.unparse(others[0])
 
 
 def _index_start(text: str) -> int:

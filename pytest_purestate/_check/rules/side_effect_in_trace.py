@@ -19,7 +19,25 @@ def step(w, x):
     return w - 0.1 * (w - x)
 ```
 
-Use instead what JAX offers for it, and return what is to be kept:
+Use instead what JAX offers for it, and return what is to be kept. There is a fix for `print`:
+
+```python bad
+import jax
+
+@jax.jit
+def step(w, x):
+    print(f"w is {w:.3f}", x)  # error: [PS301]
+    return w - 0.1 * (w - x)
+```
+
+```python fixed
+import jax
+
+@jax.jit
+def step(w, x):
+    jax.debug.print("w is {:.3f} {}", w, x)
+    return w - 0.1 * (w - x)
+```
 
 ```python good
 import jax
@@ -46,8 +64,9 @@ from collections.abc import Iterator
 
 from pytest_purestate._check.flow.facts import Effect, FunctionFacts, ModuleFacts, Mutation, Trace
 from pytest_purestate._check.flow.values import spelled
-from pytest_purestate._check.model import Confidence, Finding, Label, Rule, Severity
+from pytest_purestate._check.model import Applicability, Confidence, Finding, Fix, Label, Rule, Severity
 from pytest_purestate._check.rules._leaks import counted, is_fixed, leaks, stays
+from pytest_purestate._check.rules._printing import as_debug_print
 from pytest_purestate._check.rules._reuse import scope_of, trace_label
 
 _NAME = re.compile(r"[\w.]+")
@@ -83,6 +102,7 @@ def _of_effect(module: ModuleFacts, facts: FunctionFacts, trace: Trace, effect: 
     name = facts.function.name if facts.function is not None else ""
     where = text.format(what=what)
     ref = effect.statement if effect.kind in ("global", "nonlocal") and effect.statement >= 0 else effect.ref
+    hint = _tells_of_tracing(effect)
     return Finding(
         code=RULE.code,
         path=module.path,
@@ -90,9 +110,24 @@ def _of_effect(module: ModuleFacts, facts: FunctionFacts, trace: Trace, effect: 
         primary=module.label(ref, "not run by the compiled function"),
         related=(*callers, trace_label(trace)),
         help=_HELP.get(effect.kind, "do it outside the traced function"),
-        confidence=Confidence.LOW if _tells_of_tracing(effect) else _sure(module, facts, True),
+        confidence=Confidence.LOW if hint else _sure(module, facts, True),
+        fix=_fix(module, facts, trace, effect) if effect.kind == "print" and not hint else None,
         scope=scope_of(facts),
     )
+
+
+def _fix(module: ModuleFacts, facts: FunctionFacts, trace: Trace, effect: Effect) -> Fix | None:
+    """``print`` -> ``jax.debug.print``: what is printed then is another thing, which is what is wanted."""
+    if effect.inner is not None or effect.what != "builtins.print" or trace.mode == "kernel":
+        return None
+    spelling = module.named("jax.debug.print", facts.function)
+    if spelling is None or not module.fixable(effect.ref):
+        return None
+    name, imports = spelling
+    new = as_debug_print(module.text(effect.ref), name)
+    if new is None:
+        return None
+    return Fix("use `jax.debug.print`", (*imports, module.edit(effect.ref, new)), Applicability.UNSAFE)
 
 
 def _spelled(effect: Effect) -> tuple[str, tuple[Label, ...]]:
