@@ -6,7 +6,8 @@ branch or a loop: what they get are facts, found on some path through these stat
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pytest_purestate._check.flow.values import (
     Choice,
@@ -64,19 +65,18 @@ def merge_values(values: Sequence[tuple[Value | None, Guards]]) -> Value | None:
     first = present[0][0]
     if all(value is first or (type(value) is type(first) and value == first) for value, _ in present):
         return first
-    options: list[tuple[Value, Guards]] = []
-    for value, guards in present:
+    options = tuple(itertools.islice(_options(present), MAX_OPTIONS))
+    return bounded(Choice(options)) if options else first
+
+
+def _options(values: Sequence[tuple[Value, Guards]]) -> Iterator[tuple[Value, Guards]]:
+    for value, guards in values:
         if isinstance(value, Choice):
-            options.extend(
-                (option, {**inner, **guards})
-                for option, inner in value.options
-                if not inner or not contradicts(inner, guards)
-            )
+            for option, inner in value.options:
+                if not inner or not contradicts(inner, guards):
+                    yield option, {**inner, **guards}
         else:
-            options.append((value, guards))
-    if not options:
-        return first
-    return bounded(Choice(tuple(options[:MAX_OPTIONS])))
+            yield value, guards
 
 
 def common(paths: Sequence[Guards]) -> Guards:

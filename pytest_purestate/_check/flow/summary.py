@@ -113,6 +113,7 @@ class Substitution:
         self.known = known
         self.step = step
         self.private = next(unique)
+        self._places: dict[Sym, Value] = {}
         self._conditions: dict[tuple[object, ...], tuple[object, ...]] = {}
 
     def value(self, value: Value) -> Value:
@@ -179,9 +180,14 @@ class Substitution:
                     params=self.value(params) if params is not None else None,
                     held=tuple(self.value(old) for old in root.succeeds.held),
                 )
-        value = found
-        for kind, name in sym.path:
-            value = self.step(value, (kind, self._index(name)))
+        if not sym.path:
+            return found
+        # What the callee found at a place is what was there when it was called.
+        value = self._places.get(sym)
+        if value is None:
+            *above, (kind, name) = sym.path
+            value = self.step(self._sym(Sym(root, tuple(above))), (kind, self._index(name)))
+            self._places[sym] = value
         return value
 
     def place(self, place: Sym) -> Sym | None:
