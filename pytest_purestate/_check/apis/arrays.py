@@ -22,6 +22,7 @@ jax.lax.{dynamic_update_slice_in_dim,dynamic_update_index_in_dim,scatter,scatter
     scatter_min,scatter_mul}(a): returns array; pure; succeeds a
 jax.lax.{add,mul,sub,dot,max,min,div,pow}(x, y): returns array if y
 jax.lax.{dynamic_slice,dynamic_index_in_dim,dynamic_slice_in_dim}(a): returns view a
+jax.lax.{pmean,psum,pmax,pmin,stop_gradient,with_sharding_constraint,optimization_barrier}(x): returns twin x
 jax.lax.*(x): returns opaque
 jax.nn.{relu,gelu,softmax,log_softmax,sigmoid,silu,swish,tanh,one_hot,softplus,elu,leaky_relu,
     logsumexp}(x): returns array
@@ -59,6 +60,8 @@ numpy.{asarray,ascontiguousarray,asfortranarray}(x): returns opaque; ordered x
 numpy.{copyto,put,place,putmask,fill_diagonal}(a): mutates a; returns none
 @numpy.{fill,sort,partition,put,itemset}(): mutates self; returns none
 numpy.{save,savez,savez_compressed,savetxt}(file): effect io
+numpy.{cos,sin,tan,arcsin,arccos,arctan,arctan2,cosh,sinh,tanh,floor,ceil,power,square,outer,diag,tri,
+    logspace,geomspace,identity,hanning,hamming,blackman,bartlett,kaiser}(x): returns numpy
 numpy.*(x): returns opaque
 
 jax.tree.{map}(f, tree): pure; returns state; runs f as tree

@@ -21,6 +21,8 @@ _BASES: dict[str, tuple[str, bool]] = {
     "haiku.Module": ("haiku", False),
 }
 
+_NO_MODULES = frozenset(("State", "StateIndex", "Shared"))  # of equinox.nn
+
 _DECORATORS: dict[str, tuple[str, bool]] = {
     "flax.struct.dataclass": ("struct", True),
     "chex.dataclass": ("chex", False),
@@ -99,7 +101,10 @@ _MODULES = ("builtins", "typing", "collections", "collections.abc", "typing_exte
 
 def base_family(name: str) -> tuple[str, bool] | None:
     """The family of classes derived from the library class ``name``, and whether they are frozen."""
-    return _BASES.get(name)
+    known = _BASES.get(name)
+    if known is None and name.startswith("equinox.nn.") and name.rpartition(".")[2] not in _NO_MODULES:
+        return _BASES["equinox.Module"]
+    return known
 
 
 def decorator_family(name: str) -> tuple[str, bool] | None:

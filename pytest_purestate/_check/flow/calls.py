@@ -361,6 +361,8 @@ def decorate(it: Interpreter, decorator: Value, value: Value, node: ir.Expr) -> 
             it.veiled.add(value.function)
         return value
     result = call_value(it, decorator, [value], (), node.ref, "decorator")
+    if isinstance(value, Func) and isinstance(result, Func) and result.function is not value.function:
+        it.wrappers[value.function] = result
     return result if isinstance(result, Wrapped) else value
 
 
@@ -699,6 +701,9 @@ def mark_traced(
     if isinstance(value, Func) and value.context is it.context:
         trace = Trace(signature.name, signature.mode, ref, it.context, it.frame.function, fixed)
         it.context.facts.traced.setdefault(value.function, trace)
+        around = it.wrappers.get(value.function)
+        if around is not None and around.context is it.context:
+            it.context.facts.traced.setdefault(around.function, trace)
         if signature.mode in COMPILED:
             it.context.facts.compiled.setdefault(value.function, trace)
 
@@ -1551,7 +1556,9 @@ def _result(
         if kind == "twin":
             if not isinstance(value, Sym) or keys.may_be_key(it, value):
                 return value
-            return it.fresh(types.typeof(it, value), ref, f"{donation.COPIED}{verb}", value)
+            made = it.fresh(types.typeof(it, value), ref, f"{donation.COPIED}{verb}", value)
+            made.root.succeeds = value.root.succeeds if not value.path else None
+            return made
         if kind == "view":
             if keys.may_be_key(it, value):
                 return value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -53,6 +53,23 @@ __all__ = [
 
 Slot: TypeAlias = tuple[ir.Param, Path]
 """A parameter and the way from it to one of its parts, or to itself."""
+
+
+class _Any:
+    def __contains__(self, item: object) -> bool:
+        return True
+
+
+ANY = _Any()
+"""Holds every mode of tracing."""
+
+
+def _around(function: ir.Function, among: Container[ir.Function]) -> ir.Function | None:
+    """The innermost function around one, itself included, that is among these."""
+    outer: ir.Function | None = function
+    while outer is not None and outer not in among:
+        outer = outer.parent
+    return outer
 
 
 def draws(use: Use) -> bool:
@@ -245,12 +262,13 @@ class ConstantKey:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seed:
-    """A key whose seed differs from run to run: the call, the argument, and the function it comes from."""
+    """A key (``of``) whose seed differs from run to run: the call, the argument, and the function it comes from."""
 
     ref: int
     argument: int
     source: str
     confidence: Confidence
+    of: str = "key"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -331,6 +349,7 @@ class Rebuilt:
 class Rebound:
     """A module variable bound anew, or edited, after ``at`` calls. ``place`` is its spelling; ``*`` is all of it.
 
+    ``first``: the number of calls before it the first time, which is another one in a loop.
     ``sure`` says how likely a function that ran before runs again behind it, when the order is not known.
     ``inner`` is what a called function does.
     """
@@ -341,6 +360,7 @@ class Rebound:
     at: int
     sure: Confidence
     inner: Rebound | None = None
+    first: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -770,10 +790,13 @@ class ModuleFacts:
         """The facts of each function; the module's own body is none."""
         return {facts.function: facts for facts in self.functions if facts.function is not None}
 
-    def traced_functions(self) -> Iterator[tuple[FunctionFacts, Trace]]:
-        """Every traced function: transformed, nested in one, or called from one in this module."""
+    def traced_functions(self, modes: Container[str] = ANY) -> Iterator[tuple[FunctionFacts, Trace]]:
+        """Every function traced in one of these modes: transformed, or called or run from one in this module."""
         by_function = self.by_function()
-        why = dict(self.traced)
+        why = {function: trace for function, trace in self.traced.items() if trace.mode in modes}
+        if modes is not ANY:  # what stands in one of these and is traced in it in another way
+            inside = {function: _around(function, why) for function in self.traced}
+            why |= {function: why[outer] for function, outer in inside.items() if outer is not None}
         todo = list(why)
         while todo:
             function = todo.pop()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
-from pytest_purestate._check.flow import types
+from pytest_purestate._check.flow import keys, types
 from pytest_purestate._check.flow.facts import IgnoredKey, Unseeded
 from pytest_purestate._check.flow.results import children
 from pytest_purestate._check.flow.values import NOTHING, Ext, Root, Sym, Value
@@ -29,6 +29,8 @@ _ONCE = frozenset(("__init__", "__post_init__", "__new__"))
 def made(it: Interpreter, given: tuple[Value, int] | None, args: Args, ref: int, name: str) -> None:
     """A generator is made; note one without a seed."""
     known = given is not None and given[0] != NOTHING
+    if given is not None and known:
+        keys.note_seed(it, given, ref, "generator")
     if not known and not args.star and "**" not in args.kw:
         it.frame.unseeded.append((ref, name, it.state.path))
 

@@ -83,6 +83,7 @@ _HOLDERS = (Sym, Part, Tup, Choice, Linear)
 _STATIC = (Func, ClassValue, Ext, Wrapped, Partial, Bound)
 
 
+_WRITERS = ("logger", "writer")
 _ROUNDS = 2  # a helper of a helper is told what the first one was told before
 
 
@@ -100,6 +101,7 @@ class Interpreter:
         self.recursive: set[ir.Function] = set()
         self.types: dict[Sym, Type] = {}
         self.stars: list[str] = []
+        self.wrappers: dict[ir.Function, Func] = {}  # what decorators of the project made of functions
         self.veiled: set[ir.Function] = set()  # functions under a decorator that is not known
         self.defaults: dict[ir.Param, Type] = {}  # parameters with a mutable default
         self.given: dict[
@@ -195,7 +197,8 @@ class Interpreter:
         """A method of a library's object, by itself: what it is must not be lost where the object is not seen."""
         if isinstance(value, Sym) and value.path and value.path[-1][0] == ".":
             base, member = Sym(value.root, value.path[:-1]), str(value.path[-1][1])
-            if member in ELEMENTS.get(types.typeof(self, base).kind, ()):
+            kind = types.typeof(self, base).kind
+            if member in ELEMENTS.get(kind, ()) or (kind in _WRITERS and self.known.method(kind, "", member)):
                 return Bound(base, member)
         return value
 

@@ -329,8 +329,8 @@ def _note_drawn(frame: Frame, place: Sym) -> None:
         place = parents[0]
 
 
-def note_seed(it: Interpreter, given: tuple[Value, int], ref: int) -> None:
-    """Note a key made from what differs between runs: the clock, the system's entropy, an unseeded generator."""
+def note_seed(it: Interpreter, given: tuple[Value, int], ref: int, of: str = "key") -> None:
+    """Note a key, or a generator, made from what differs between runs: the clock, the system's entropy, an unseeded generator."""
     value, at = given
     if it.frame.replays:
         return
@@ -338,7 +338,7 @@ def note_seed(it: Interpreter, given: tuple[Value, int], ref: int) -> None:
         source = types.entropy_of(types.typeof(it, leaf))
         if source:
             sure = Confidence.HIGH if leaf is value else Confidence.MEDIUM
-            it.frame.facts.seeds.setdefault(ref, Seed(ref, at, source, sure))
+            it.frame.facts.seeds.setdefault(ref, Seed(ref, at, source, sure, of))
 
 
 def note_constant_field(it: Interpreter, default: Value | None, node: ir.Expr | None) -> None:

@@ -183,7 +183,11 @@ _NEVER_TRACED = OBJECTS.union(("static", "str", "logger", "none", "entropy", "nu
 _MANY = 500
 _DISPLAYS = ("list", "dict", "set")
 _HASHABLE = ("generator", "frozen", "frozen number")  # what is like a list or a set for all else
-_BUFFERS = ("array", "zeros", "ones", "arange", "full", "linspace", "eye")
+_BUFFERS = frozenset(
+    "array zeros ones empty arange full linspace logspace geomspace eye identity tri diag zeros_like ones_like "
+    "empty_like full_like asarray ascontiguousarray stack concatenate vstack hstack tile repeat outer meshgrid "
+    "hanning hamming blackman bartlett kaiser".split()
+)
 _ELEMENTWISE = (
     "sqrt",
     "log",
@@ -245,9 +249,9 @@ def sources(it: Interpreter, value: Value) -> frozenset[Root]:
             todo.extend(leaves(top))
         elif isinstance(top, Sym):
             kind = typeof(it, top).kind
-            if kind in _NEVER_TRACED:
-                continue
             root = top.root
+            if kind in _NEVER_TRACED or (kind == "numpy" and root.kind == "local"):
+                continue  # NumPy takes no tracer
             if root.kind != "local" or kind in ("array", "key", "keys"):
                 out.add(root)
             elif root not in seen:

@@ -186,4 +186,6 @@ def _note(it: Interpreter, place: str, ref: int, sure: Confidence, inner: Reboun
     facts = it.frame.facts
     known = facts.rebound.get((ref, place))
     if known is None or known.at < len(facts.ran):
-        facts.rebound[ref, place] = Rebound(it.context, ref, place, len(facts.ran), sure, inner)
+        at = len(facts.ran)
+        first = known.first if known is not None else at
+        facts.rebound[ref, place] = Rebound(it.context, ref, place, at, sure, inner, first)

@@ -56,38 +56,44 @@ from pytest_purestate._check.flow.facts import ModuleFacts, draws
 from pytest_purestate._check.model import Finding, Rule, Severity
 from pytest_purestate._check.rules._reuse import scope_of
 
+_REPEATED = frozenset("jit nnx-jit scan fori while map cond kernel nnx".split())
+"""What runs the code that it traced again and again."""
+
 _TEXT = {
     "loop": ("every iteration starts from the same constant key", "the same key in every iteration"),
     "trace": (
         "every call of the compiled function draws from the same constant key",
         "the same key in every call",
     ),
+    "call": ("every call draws from the same constant key", "the same key in every call"),
     "field": ("every instance starts from the same constant key", "the same key in every instance"),
 }
 _HELP = {
     "loop": "make the key before the loop and give each iteration its own with `split` or `fold_in`",
     "trace": "pass the key in as an argument",
+    "call": "pass the key in as an argument",
     "field": "leave the default out and pass the key in, or make it in the constructor from an argument",
 }
 
 
 def check(module: ModuleFacts) -> Iterator[Finding]:
     """One finding for each constant key that is made again and again."""
-    traced = {
-        facts.function for facts, trace in module.traced_functions() if trace.mode not in ("vmap", "grad")
-    }
+    traced = {facts.function for facts, trace in module.traced_functions(_REPEATED)}
+    looped = {function for facts in module.functions for function in facts.looped} - {None}
     rebound = {place for facts in module.functions for _, place in facts.rebound}
     for facts in module.functions:
         if facts.function in module.dry:
             continue
         for constant in facts.constants.values():
-            if constant.where == "trace" and facts.function not in traced:
+            repeated = facts.function in traced
+            if constant.where == "trace" and not repeated and facts.function not in looped:
                 continue  # it may be run once
             if constant.where == "trace" and constant.use is not None and not draws(constant.use):
                 continue  # nothing comes of it but other keys
             if constant.name in rebound:
                 continue
-            message, here = _TEXT[constant.where]
+            where = constant.where if repeated or constant.where != "trace" else "call"
+            message, here = _TEXT[where]
             use = constant.use
             yield Finding(
                 code=RULE.code,
@@ -95,7 +101,7 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
                 message=message,
                 primary=module.label(constant.ref, here),
                 related=(module.label(use.ref, f"`{use.verb}` consumes it here"),) if use is not None else (),
-                help=_HELP[constant.where],
+                help=_HELP[where],
                 confidence=constant.confidence,
                 scope=scope_of(facts),
             )

@@ -87,8 +87,8 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
             yield Finding(
                 code=RULE.code,
                 path=module.path,
-                message=f"the seed of this key comes from `{source}`, so no run can be repeated",
-                primary=module.label(seed.ref, _WHY.get(seed.source, "another key in every run")),
+                message=f"the seed of this {seed.of} comes from `{source}`, so no run can be repeated",
+                primary=module.label(seed.ref, _WHY.get(seed.source, f"another {seed.of} in every run")),
                 help="take the seed as an argument, and log it",
                 confidence=min(sure, unsure) if drawn or source == "hash" else sure,
                 scope=scope_of(facts),

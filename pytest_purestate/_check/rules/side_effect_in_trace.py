@@ -203,6 +203,8 @@ def _is_edit(module: ModuleFacts, facts: FunctionFacts, mutation: Mutation, trac
         return False
     if mutation.type.kind in ("instance", "stream", "array", "at", "module", "ref"):
         return False
+    if mutation.how == "setitem" and not mutation.op and not mutation.sources:
+        return False  # a table of constants, filled when one is first asked for
     if mutation.how in ("setattr", "augmented"):
         return False
     return mutation.how != "update" or mutation.type.kind in ("dict", "set")

@@ -233,7 +233,7 @@ def _order(
         compiled in _reached(by_function, called) if called.parent is None else called is compiled
         for called in writer.ran
     ]
-    if any(runs[: event.at]) and any(runs[event.at :]):
+    if any(runs[: event.at]) and any(runs[event.first :]):
         return Confidence.HIGH
     return event.sure if writer.function is not None and event.inner is None else Confidence.LOW
 

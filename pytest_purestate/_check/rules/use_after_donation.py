@@ -76,11 +76,19 @@ def _labels(donation: Donation) -> Iterator[Label]:
 def check(module: ModuleFacts) -> Iterator[Finding]:
     """One finding for the first use after a donation, on each path."""
     traced = {facts.function for facts, _ in module.traced_functions()}
+    told = {  # the call of the next iteration gives away what this one gave away
+        (use.donation.context, use.donation.call)
+        for facts in module.functions
+        for use in facts.donated.values()
+        if use.donation.ref == use.ref and use.donation.context is module.context
+    }
     for facts in module.functions:
         if facts.function in traced:
             continue  # a transform inside another donates nothing
         for use in facts.donated.values():
             donation = use.donation
+            if (donation.context, donation.call) in told and donation.ref != use.ref:
+                continue
             if use.ref in facts.reuses:
                 continue  # the key is spent twice, which is worse
             name = " ".join(module.text(use.ref).split())
