@@ -42,6 +42,7 @@ COPIED = "copied:"
 """How the origin of an object begins that holds the values of its base in buffers of its own."""
 
 _NO_BUFFERS = OBJECTS.union(("static", "number", "str", "logger", "none"))
+_SHALLOW = ("new:copy", "copy", "dict")
 _MANY = 200  # objects below one argument
 
 
@@ -77,6 +78,7 @@ def give_away(it: Interpreter, value: Value, donation: Donation) -> None:
             _collect(it, leaf, given)
     if not given:
         return
+    _add_copies(it, given)
     direct = set(leaves(value))
     husks = {
         place: Root("local", types.typeof(it, place), place.root.name, place.root.origin, gone=donation)
@@ -106,6 +108,18 @@ def give_away(it: Interpreter, value: Value, donation: Donation) -> None:
             frame.given.append((place, donation))
             if place.root.kind == "free" and place.root.name in frame.free:
                 state.env[place.root.name] = Sym(husk)
+
+
+def _add_copies(it: Interpreter, given: dict[Sym, set[Step]]) -> None:
+    """Add the shallow copies of what is given away: but for what was stored in them since, they share it."""
+    for held in it.state.env.values():
+        if not isinstance(held, Sym) or held.path or held in given or held.root.base is None:
+            continue
+        origin, base = held.root.origin, held.root.base
+        shares = origin is not None and origin.verb in _SHALLOW
+        if shares and any(Sym(base.root, base.path[:depth]) in given for depth in range(len(base.path) + 1)):
+            own = (place.path[0] for place in it.state.heap if place.root is held.root and place.path)
+            given[held] = set(own)
 
 
 def _collect(it: Interpreter, place: Sym, given: dict[Sym, set[Step]]) -> None:
@@ -173,11 +187,11 @@ def _has_buffers(it: Interpreter, place: Sym) -> bool:
     return True
 
 
-def note_use(it: Interpreter, value: Value, ref: int) -> None:
-    """Note a use of a husk. The run ends there, so the paths behind it know nothing of the donation."""
+def note_use(it: Interpreter, value: Value, ref: int) -> Value:
+    """Note a use of a husk. The run ends there, so the paths behind it know nothing of the donation, nor the value."""
     frame = it.frame
     if frame.glance or frame.state is None:
-        return
+        return value
     options = value.options if isinstance(value, Choice) else ((value, {}),)
     for option, guards in options:
         if not isinstance(option, Sym) or option.root.gone is None:
@@ -204,3 +218,5 @@ def note_use(it: Interpreter, value: Value, ref: int) -> None:
             state.env[name] = _replaced(held, revived)
         for place, held in state.heap.items():
             state.heap[place] = _replaced(held, revived)
+        value = _replaced(value, revived)
+    return value

@@ -72,6 +72,14 @@ def _around(function: ir.Function, among: Container[ir.Function]) -> ir.Function
     return outer
 
 
+def _names(target: ir.Expr) -> Iterator[ir.Name]:
+    if isinstance(target, ir.Name):
+        yield target
+    elif isinstance(target, ir.Sequence):
+        for item in target.items:
+            yield from _names(item)
+
+
 def draws(use: Use) -> bool:
     """Whether numbers come of a use: it draws them, or splits the key in a function that draws from a part of it."""
     while use.inner is not None:
@@ -408,9 +416,10 @@ class Renewal:
 class Lost:
     """A successor that is never looked at: its name (or the statement that left it behind) and the call.
 
-    ``role`` is one of ``apis.signature.ROLES``. ``kept`` says how the ``old`` value lives on: returned (``where``), self,
-    loop (the next pass meets it), last (only that of the last pass is looked at), anew (each pass makes it), caller,
-    captured, or not at all. ``applied``: ``goal`` when what came with it went
+    ``role`` is one of ``apis.signature.ROLES``, or ``named`` where only its name tells that it is one. ``kept`` says how the ``old`` value lives on: returned (``where``), self,
+    loop (the next pass meets it), last (only that of the last pass is looked at), anew (each pass makes it), branch
+    (one way through the function returns it), call (each call makes it),
+    caller, captured, or not at all. ``applied``: ``goal`` when what came with it went
     into a step, ``out`` when it went out of sight. ``through`` a function of the project, made at ``origin``.
     ``trained``: whether the parameters beside it are the function's ``own``, ``advanced`` by it, or ``other`` than those. ``others``: another one of the role is looked at.
     ``parts``: some of its parts are looked at, and it goes nowhere as a whole. ``named``: a name says what it is.
@@ -776,6 +785,23 @@ class ModuleFacts:
                     what = {"array": "a JAX array", "state": "a state"}.get(type_.kind, f"a `{what}`")
                     return (self.label(ref, f"{what} is handed over here"),)
         return ()
+
+    def carries(self, function: ir.Function) -> bool:
+        """Whether a loop hands a function what it returned in the iteration before."""
+        trace = self.traced.get(function)
+        if trace is not None and trace.mode in ("scan", "fori", "while"):
+            return True
+        calls = {facts.looped[function] for facts in self.functions if function in facts.looped}
+        todo: list[object] = [*self.context.lowered.module.body] if calls else []
+        while todo:
+            node = todo.pop()
+            if isinstance(node, ir.Assign) and node.value.ref in calls and isinstance(node.value, ir.Call):
+                given = {arg.value.id for arg in node.value.args if isinstance(arg.value, ir.Name)}
+                names = {part.id for target in node.targets for part in _names(target)}
+                if given & names:
+                    return True
+            todo += children(node)
+        return False
 
     def in_test(self, function: ir.Function | None) -> bool:
         """Whether a function is of a test module, or stands inside a test."""

@@ -734,7 +734,7 @@ class Interpreter:
             if not isinstance(node, ir.Call):
                 successions.handed_on(self.frame, value)
             if not isinstance(value, Tup):
-                donation.note_use(self, value, node.ref)
+                return donation.note_use(self, value, node.ref)
         return value
 
     def glanced(self, node: ir.Expr) -> Value:
@@ -861,6 +861,8 @@ class Interpreter:
         for step in steps:
             if step is None or step is ...:
                 continue  # a new axis or an ellipsis: the same values
+            if isinstance(step, Range):
+                value = donation.note_use(self, value, node.base.ref)
             value = (
                 self._sliced(value, step, node.ref)
                 if isinstance(step, Range)

@@ -711,6 +711,9 @@ def _find_dead_successors(frame: Frame) -> None:
 
 
 _COMPUTES = ("jax.numpy.", "jax.tree", "jax.lax.", "jax.nn.", "optax.", "equinox.", "dataclasses.")
+_PLAIN = frozenset(
+    f"builtins.{name}" for name in "dict list tuple float int bool len min max sum abs zip".split()
+)
 _PURE_METHODS = frozenset("set add multiply min max astype reshape replace _replace apply_gradients".split())
 
 
@@ -719,7 +722,9 @@ def _computes(it: Interpreter, node: object) -> bool:
     if isinstance(node, ir.Call):
         known = types.static_value(it, node.func)
         signature = it.known.find(known.name) if isinstance(known, Ext) else None
-        if isinstance(known, Ext):
+        if isinstance(known, Ext) and known.name in _PLAIN:
+            pass
+        elif isinstance(known, Ext):
             if not known.name.startswith(_COMPUTES) or signature is None:
                 return False
             if signature.callbacks:
@@ -738,11 +743,14 @@ def _computes(it: Interpreter, node: object) -> bool:
 def _find_renewed(it: Interpreter, frame: Frame) -> None:
     """New values of parameters that nobody sees, in a function that binds names and does nothing else."""
     function, facts = frame.function, frame.facts
-    if function is None or facts.effects or facts.mutations or frame.called or not frame.renewed:
+    seen = any(mutation.visible for mutation in facts.mutations.values())
+    if function is None or facts.effects or seen or frame.called or not frame.renewed:
         return
+    own = {target.id for node in function.body for target in _targets(node) if isinstance(target, ir.Name)}
+    own -= {param.name for param in function.params}
     idle = all(
         (isinstance(node, ir.ExprStmt) and isinstance(node.value, ir.Const))
-        or (isinstance(node, ir.Assign) and all(isinstance(target, ir.Name) for target in node.targets))
+        or (isinstance(node, ir.Assign) and all(_is_own(target, own) for target in node.targets))
         for node in function.body
     )
     plain = not frame.declared and not function.decorators and not function.is_generator
@@ -750,6 +758,17 @@ def _find_renewed(it: Interpreter, frame: Frame) -> None:
         for root, (ref, statement, name) in frame.renewed.items():
             if root not in frame.looked:
                 facts.successors.setdefault(ref, Successor(ref, statement, name, "", renewed=True))
+
+
+def _targets(node: object) -> tuple[ir.Expr, ...]:
+    return node.targets if isinstance(node, ir.Assign) else ()
+
+
+def _is_own(target: ir.Expr, names: Container[str]) -> bool:
+    """Whether an assignment is to a name, or to an item of what a name of the function itself holds."""
+    if isinstance(target, ir.GetItem):
+        return isinstance(target.base, ir.Name) and target.base.id in names
+    return isinstance(target, ir.Name)
 
 
 def _find_captured(it: Interpreter, frame: Frame) -> None:

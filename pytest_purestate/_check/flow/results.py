@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from pytest_purestate._check import ir
 
-__all__ = ["COMPARES", "Results", "children", "forgets", "last_only", "reaches", "results_of"]
+__all__ = ["COMPARES", "Results", "children", "forgets", "last_only", "reaches", "reads", "results_of"]
 
 _Node = object
 _Place = int | str
@@ -249,11 +249,11 @@ def last_only(body: ir.Block, ref: int, name: str) -> bool:
     if loop is None or any(_mentions(node, name) for node in loop.body):
         return False
     last = max((node.ref for node in _all(loop.body) if isinstance(node, ir.Expr)), default=ref)
-    return any(isinstance(node, ir.Name) and node.id == name and node.ref > last for node in _reads(body))
+    return any(isinstance(node, ir.Name) and node.id == name and node.ref > last for node in reads(body))
 
 
 def _mentions(body: _Node, name: str) -> bool:
-    return any(isinstance(node, ir.Name) and node.id == name for node in _reads((body,)))
+    return any(isinstance(node, ir.Name) and node.id == name for node in reads((body,)))
 
 
 def _all(nodes: Sequence[_Node]) -> Iterator[_Node]:
@@ -264,7 +264,7 @@ def _all(nodes: Sequence[_Node]) -> Iterator[_Node]:
         todo += children(node)
 
 
-def _reads(nodes: Sequence[_Node]) -> Iterator[_Node]:
+def reads(nodes: Sequence[_Node]) -> Iterator[_Node]:
     """All nodes but the names that assignments bind."""
     todo = [*nodes]
     while todo:

@@ -312,6 +312,8 @@ def find_lost(it: Interpreter, frame: Frame) -> None:
         kept, where = _kept(it, frame, olds, fields, made)
         if not kept and known.role == "optimizer" and _anew(frame, group):
             kept = "anew"
+        elif not kept and known.role == "optimizer" and not product.passes and _is_started(known.old):
+            kept = "call"
         applied = "goal" if through and product.call in used else ""
         if not through and known.role == "optimizer":
             applied = reaches(body, product.call, frame.applied, frame.measures)
@@ -426,8 +428,7 @@ def _anew(frame: Frame, group: Sequence[tuple[Root, Product]]) -> bool:
     starts = [
         (old.root, product)
         for old, product in olds
-        if isinstance(old, Sym) and not old.path and old.root.origin is not None
-        if old.root.origin.verb == "new:init" and product.passes
+        if isinstance(old, Sym) and _is_started(old) and product.passes
     ]
     if len(starts) < 2 or starts[0][0] is starts[1][0] or starts[0][1].passes == starts[1][1].passes:
         return False
@@ -437,6 +438,12 @@ def _anew(frame: Frame, group: Sequence[tuple[Root, Product]]) -> bool:
         for step in steps
         if step.succeeds is not None
     )
+
+
+def _is_started(old: Value) -> bool:
+    """Whether a value is what ``init`` of an optimizer gave here."""
+    origin = old.root.origin if isinstance(old, Sym) and not old.path else None
+    return origin is not None and origin.verb in ("new:init", "init")
 
 
 def _advanced(made: Sym, old: Sym) -> Sym | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
-from pytest_purestate._check.flow import aliases, defaults, keys, successions, types
+from pytest_purestate._check.flow import aliases, defaults, keys, successions, types, unread
 from pytest_purestate._check.flow.classes import is_graph
 from pytest_purestate._check.flow.facts import Mutation
 from pytest_purestate._check.flow.frame import Frame
@@ -80,6 +80,7 @@ def _interpret(it: Interpreter, func: Func) -> Summary:
             it.frame = frame
     keys.finish(it, frame)
     successions.find_lost(it, frame)
+    unread.find_unread(frame)
     for name in frame.free:
         frame.facts.outside.setdefault(name, False)
     frame.facts.called.update(place.root.name for place in frame.called if place.root.owner is function)

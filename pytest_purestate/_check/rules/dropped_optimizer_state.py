@@ -76,13 +76,15 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
     for facts in module.functions:
         for lost in facts.lost.values():
             confidence = _confidence(lost) if lost.role == "optimizer" else None
+            if lost.kept == "call" and not (facts.function and module.carries(facts.function)):
+                continue  # one step from a fresh start, as for each of several tasks
             if confidence is None:
                 continue
             yield Finding(
                 code=RULE.code,
                 path=module.path,
                 message="the optimizer starts anew in every iteration: its new state is dropped"
-                if lost.kept == "anew"
+                if lost.kept in ("anew", "call")
                 else f"the new optimizer state is dropped; `{lost.old}` never advances",
                 primary=module.label(
                     lost.ref,
@@ -92,7 +94,7 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
                 ),
                 related=lives_on(module, facts, lost),
                 help="call `init` before the loop, and carry the state on"
-                if lost.kept == "anew"
+                if lost.kept in ("anew", "call")
                 else f"bind it and carry it on: `updates, {lost.old.rpartition('.')[2]} = ...`"
                 if not lost.through
                 else "bind the new state and hand it to the next step",

@@ -69,6 +69,8 @@ def _carries(module: ModuleFacts, facts: FunctionFacts) -> bool:
 
 
 def _confidence(module: ModuleFacts, facts: FunctionFacts, lost: Lost) -> Confidence | None:
+    if lost.role == "named":
+        return Confidence.MEDIUM
     if lost.kept == "last":
         timed = any(effect.kind == "clock" for effect in facts.effects.values())
         return None if timed else Confidence.MEDIUM
@@ -91,7 +93,9 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
     """One finding for each successor that nobody looks at while the old state lives on."""
     for facts in module.functions:
         for lost in facts.lost.values():
-            confidence = _confidence(module, facts, lost) if lost.role in ("params", "fields") else None
+            confidence = (
+                _confidence(module, facts, lost) if lost.role in ("params", "fields", "named") else None
+            )
             if confidence is None:
                 continue
             named = bool(lost.name) and lost.name != "_"
@@ -102,16 +106,22 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
                 path=module.path,
                 message=f"every iteration steps from the same `{lost.old}`, and only the last `{lost.name}` is kept"
                 if lost.kept == "last"
+                else f"`{lost.old}` is returned as it was, and the step to `{lost.name}` is lost on this way"
+                if lost.kept == "branch"
                 else f"{what}, the successor of `{lost.old}`, is never {use}: `{lost.old}` stays as it was",
                 primary=module.label(
                     lost.ref,
                     f"{what} is made here, and lost when the next one is"
                     if lost.kept == "last"
+                    else "the old state goes on from here"
+                    if lost.kept == "branch"
                     else f"{what} is made here and lost"
                     if named
                     else "what this call returns is lost",
                 ),
-                related=lives_on(module, facts, lost),
+                related=(module.label(lost.where, f"`{lost.name}` is made here"),)
+                if lost.kept == "branch"
+                else lives_on(module, facts, lost),
                 help=f"carry the new value on in place of `{lost.old}`",
                 confidence=confidence,
                 scope=scope_of(facts),

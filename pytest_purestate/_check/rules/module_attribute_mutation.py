@@ -37,7 +37,7 @@ class Recorder(nn.Module):
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from pytest_purestate._check import ir
 from pytest_purestate._check.flow.classes import family_of
@@ -61,6 +61,15 @@ def _method(function: ir.Function | None) -> ir.Function | None:
     return function
 
 
+def _runs_later(module: ModuleFacts, helper: ir.Function, construction: Container[str]) -> bool:
+    """Whether public methods call the helper that do not construct, and no others do."""
+    callers = [facts.function for facts in module.functions if helper in facts.calls.values()]
+    names = [caller.name for caller in callers if caller is not None]
+    return bool(names) and all(
+        name not in construction and (not name.startswith("_") or name.startswith("__")) for name in names
+    )
+
+
 def check(module: ModuleFacts) -> Iterator[Finding]:
     """One finding for each ``self.x = ...`` outside construction."""
     for facts in module.functions:
@@ -76,7 +85,8 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
                 continue
             if method.name in allowed:
                 continue
-            if method.name.startswith("_") and not method.name.startswith("__"):
+            helps = method.name.startswith("_") and not method.name.startswith("__")
+            if helps and not _runs_later(module, method, allowed):
                 continue  # a helper of the constructor, for all that can be seen here
             target = module.text(mutation.target)
             yield Finding(

@@ -45,6 +45,7 @@ def run(n):
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from pytest_purestate._check import ir
@@ -68,6 +69,7 @@ _STATE_NAMES = frozenset(
         "grads",
     ]
 )
+_STATE_NAME = re.compile(r"(^|_)(params|state|weights|variables|stats|grads)(_|$)")
 _HOW = {
     "setitem": "an item is assigned here",
     "delitem": "an item is deleted here",
@@ -113,8 +115,10 @@ def _confidence(module: ModuleFacts, facts: FunctionFacts, mutation: Mutation) -
         return Confidence.MEDIUM
     if _handed(module, facts, mutation) is not None:
         return Confidence.MEDIUM
+    if mutation.copied and _STATE_NAME.search(root.name):
+        return Confidence.MEDIUM
     if root.name in _STATE_NAMES:
-        return Confidence.MEDIUM if mutation.copied else Confidence.LOW
+        return Confidence.LOW
     return None
 
 
@@ -158,6 +162,17 @@ def _given(
     return None
 
 
+def _keeps(module: ModuleFacts, mutation: Mutation) -> bool:
+    """Whether a method of this module edits what its own object holds."""
+    owner = mutation.place.root.owner
+    own = (
+        isinstance(owner, ir.Function) and bool(owner.receiver) and owner.receiver == mutation.place.root.name
+    )
+    return (
+        own and bool(mutation.place.path) and mutation.through is None and mutation.context is module.context
+    )
+
+
 def _is_returned(facts: FunctionFacts, place: Sym) -> bool:
     return any(Sym(place.root, place.path[:depth]) in facts.returned for depth in range(len(place.path) + 1))
 
@@ -192,6 +207,7 @@ def _message(module: ModuleFacts, mutation: Mutation, name: str) -> str:
 def check(module: ModuleFacts) -> Iterator[Finding]:
     """One finding for each edit of a state that the caller, a cache or a frozen object can see."""
     helpers = module.by_function()
+    done: set[int] = set()
     for facts in module.functions:
         for mutation in facts.mutations.values():
             if not mutation.visible or (
@@ -221,11 +237,20 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
                 related = (module.label(given, "a state is handed over here"),)
             else:
                 related = module.handed_over(mutation.place)
+            primary = module.label(mutation.ref if through is None else mutation.target, where)
+            if through is not None and _keeps(module, through):
+                # What an object was given it edits whenever it is asked to: the mistake is in the method.
+                if through.ref in done:
+                    continue
+                done.add(through.ref)
+                primary = related[0]
+                name = " ".join(module.text(through.target).split()).rpartition("[")[0] or name
+                related = (module.label(mutation.ref, "which happens here"),)
             yield Finding(
                 code=RULE.code,
                 path=module.path,
                 message=_message(module, mutation, name),
-                primary=module.label(mutation.ref if through is None else mutation.target, where),
+                primary=primary,
                 related=related,
                 help="build a new tree and return it, for example with `jax.tree.map`, "
                 "`{**tree, name: value}` or `state.replace(...)`"
