@@ -42,7 +42,7 @@ from pytest_purestate._check.flow.facts import (
     Trace,
 )
 from pytest_purestate._check.flow.options import fixed_parameters, settled
-from pytest_purestate._check.flow.results import COMPARES
+from pytest_purestate._check.flow.results import COMPARES, children
 from pytest_purestate._check.flow.state import merge, merge_values
 from pytest_purestate._check.flow.summary import Substitution, Summary
 from pytest_purestate._check.flow.values import (
@@ -757,7 +757,21 @@ def _call_wrapped(it: Interpreter, callee: Wrapped, args: Args, ref: int, verb: 
         for leaf in [result] if not isinstance(result, Tup) else result.items:
             if isinstance(leaf, Sym) and leaf.root.kind == "local":
                 leaf.root.memo = True
+                if leaf.root.type.kind == "array" and not _at_compile_time(it, callee.func):
+                    effect = Effect(it.context, ref, "memo", verb, it.frame.statement)
+                    it.frame.facts.effects.setdefault(ref, effect)
     return result
+
+
+def _at_compile_time(it: Interpreter, function: Value) -> bool:
+    """Whether a function computes outside of the trace around it, as ``jax.ensure_compile_time_eval`` makes it."""
+    todo: list[object] = [*function.function.body] if isinstance(function, Func) else []
+    while todo:
+        node = todo.pop()
+        if getattr(node, "name", getattr(node, "id", "")) == "ensure_compile_time_eval":
+            return True
+        todo += children(node)
+    return False
 
 
 def _call_mapped(
@@ -1592,7 +1606,7 @@ def _result(
         if seed is not None:
             keys.note_seed(it, seed, ref)
             it.frame.facts.made.setdefault(ref, name or verb)
-            made.root.constant = keys.fixed_seed(it, seed, args.literals)
+            made.root.constant = keys.fixed_seed(it, seed, args.literals, args.names)
         made.root.passes = it.frame.passes
         return made
     if kind in ("opaque", "deep"):

@@ -14,7 +14,9 @@ from pytest_purestate._check.flow.values import (
     Choice,
     Const,
     Guards,
+    Later,
     Linear,
+    Periodic,
     Sym,
     Value,
     contradicts,
@@ -69,13 +71,24 @@ def assume(it: Interpreter, test: ir.Expr) -> tuple[Guards, Guards]:
     if isinstance(test, ir.Compare) and len(test.rest) == 1:
         return _assume_compare(it, test)
     value = it.glanced(test) if isinstance(test, ir.Name | ir.GetAttr) else it.eval(test)
-    if isinstance(value, Const):
+    if isinstance(value, Const) and not isinstance(value, Later):
         return ({}, IMPOSSIBLE) if value.value else (IMPOSSIBLE, {})
     if isinstance(value, Choice):
         no, yes = _told_apart(it, value, lambda option: isinstance(option, Const) and not option.value)
         return yes, no
     key: object = ("true", value) if isinstance(value, Sym) else ("?", next(unique))
     return {key: True}, {key: False}
+
+
+def _may_change(left: Const, right: Const) -> bool:
+    """Whether two values that the count of a loop is in are equal in some of the passes that it stands for."""
+    if not isinstance(left, Later):
+        left, right = right, left
+    if not isinstance(left, Later):
+        return False
+    grown = isinstance(right, Later) or isinstance(left, Periodic)
+    numbers = isinstance(left.value, int) and isinstance(right.value, int)
+    return grown or not numbers or right.value >= left.value  # type: ignore[operator]
 
 
 def _told_apart(it: Interpreter, value: Choice, test: Callable[[Value], bool]) -> tuple[Guards, Guards]:
@@ -127,7 +140,10 @@ def _assume_compare(it: Interpreter, test: ir.Compare) -> tuple[Guards, Guards]:
             yes, no = ({}, IMPOSSIBLE) if known else (IMPOSSIBLE, {})
         return (yes, no) if op == "is" else (no, yes)
     if op in ("==", "!=", "is", "is not"):
-        if isinstance(left, Const) and isinstance(right, Const):
+        if isinstance(left, Const) and isinstance(right, Const) and _may_change(left, right):
+            key = ("?", next(unique))
+            yes, no = {key: True}, {key: False}
+        elif isinstance(left, Const) and isinstance(right, Const):
             same = left.value == right.value
             yes, no = ({}, IMPOSSIBLE) if same else (IMPOSSIBLE, {})
         else:

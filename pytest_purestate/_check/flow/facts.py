@@ -357,7 +357,7 @@ class Rebuilt:
 class Rebound:
     """A module variable bound anew, or edited, after ``at`` calls. ``place`` is its spelling; ``*`` is all of it.
 
-    ``first``: the number of calls before it the first time, which is another one in a loop.
+    ``first``: the number of calls before it, or before the loop around it, the first time.
     ``sure`` says how likely a function that ran before runs again behind it, when the order is not known.
     ``inner`` is what a called function does.
     """

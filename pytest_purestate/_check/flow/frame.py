@@ -60,6 +60,7 @@ class Frame:
         self.raises: list[State] = []
         self.loops: list[Loop] = []
         self.depth = 0
+        self.began: list[int] = []  # how many calls there were when each loop around began
         self.free: dict[str, Sym] = {}
         self.declared: dict[str, bool] = {}  # name -> nonlocal?
         self.passes: tuple[tuple[int, int], ...] = ()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
 from pytest_purestate._check.flow import keys, types
-from pytest_purestate._check.flow.facts import IgnoredKey, Unseeded
+from pytest_purestate._check.flow.facts import Effect, IgnoredKey, Unseeded
 from pytest_purestate._check.flow.results import children
 from pytest_purestate._check.flow.values import NOTHING, Ext, Root, Sym, Value
 
@@ -33,6 +33,7 @@ def made(it: Interpreter, given: tuple[Value, int] | None, args: Args, ref: int,
         keys.note_seed(it, given, ref, "generator")
     if not known and not args.star and "**" not in args.kw:
         it.frame.unseeded.append((ref, name, it.state.path))
+        it.frame.facts.effects.setdefault(ref, Effect(it.context, ref, "unseeded", name, it.frame.statement))
 
 
 def find_ignored(it: Interpreter, frame: Frame) -> None:

@@ -55,11 +55,13 @@ from pytest_purestate._check.flow.values import (
     Func,
     Guards,
     Iter,
+    Later,
     Linear,
     Origin,
     Part,
     Partial,
     Path,
+    Periodic,
     Range,
     Root,
     Step,
@@ -447,6 +449,8 @@ class Interpreter:
             old = self.lookup(target.id)
             edits.augment_name(self, old, target, value, node)
             new = self.made(self.binary(node.op, old, value, node.ref), old, value)
+            if isinstance(new, Const) and any(number for _, number in self.frame.passes):
+                new = Later(new.value)
             if isinstance(old, Sym) and isinstance(new, Sym) and types.typeof(self, new).kind == "list":
                 new.root.uid = old.root.uid  # the same list, as far as anybody can tell
                 order.added(self, new)
@@ -594,7 +598,7 @@ class Interpreter:
         for item, target in node.items:
             value = self.eval(item)
             if target is not None:
-                self.assign(target, value, node)
+                self.assign(target, order.entered(self, value, item.ref), node)
             if types.typeof(self, value).kind == "raises":
                 frame.glance += 1
                 frame.caught = frame.caught | {"BaseException"}
@@ -960,6 +964,8 @@ class Interpreter:
     def _clauses(self, node: ir.Comprehension, level: int, sym: Sym, count: list[int]) -> None:
         if level == len(node.clauses):
             element = self.eval(node.element)
+            for part in element.items if isinstance(element, Tup) else ():
+                order.placed(self, part, node.element.ref)
             if node.value is not None:
                 held = self.eval(node.value)
                 order.placed(self, held, node.value.ref)
@@ -1042,16 +1048,11 @@ class Interpreter:
         if isinstance(left, Const) and isinstance(right, Const):
             a, b = left.value, right.value
             if isinstance(a, int) and isinstance(b, int) and abs(a) < 1 << 32 and abs(b) < 1 << 32:
-                if op == "+":
-                    return Const(a + b)
-                if op == "-":
-                    return Const(a - b)
-                if op == "*":
-                    return Const(a * b)
-                if op == "//" and b:
-                    return Const(a // b)
-                if op == "%" and b:
-                    return Const(a % b)
+                known = {"+": a + b, "-": a - b, "*": a * b}
+                if b:
+                    known |= {"//": a // b, "%": a % b}
+                if op in known:
+                    return _counted(op, left, right)(known[op])
         if op in ("+", "-"):
             if isinstance(right, Const) and isinstance(right.value, int):
                 by = right.value if op == "+" else -right.value
@@ -1136,6 +1137,15 @@ def _is_made_of(node: ir.Expr, name: str) -> TypeGuard[ir.Binary]:
     if not isinstance(node, ir.Binary):
         return False
     return any(isinstance(side, ir.Name) and side.id == name for side in (node.left, node.right))
+
+
+def _counted(op: str, left: Const, right: Const) -> type[Const]:
+    """What the result of arithmetic is, by whether the count of a loop is in it."""
+    if not isinstance(left, Later) and not isinstance(right, Later):
+        return Const
+    periodic = isinstance(left, Periodic) or isinstance(right, Periodic)
+    grows = op == "+" or (op in ("-", "*") and isinstance(left, Later) and not isinstance(right, Later))
+    return Later if grows and not periodic else Periodic
 
 
 def _is_computed(value: Value) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -295,11 +295,20 @@ def _note_constant(frame: Frame, place: Sym, use: Use) -> None:
             frame.facts.constants.setdefault(ref, ConstantKey(ref, "trace", use, Confidence.MEDIUM, name))
 
 
-def fixed_seed(it: Interpreter, given: tuple[Value, int], literals: Container[int]) -> str | None:
-    """The module variable with a literal value that a seed is, or an empty string for a literal; None for others."""
+def fixed_seed(
+    it: Interpreter, given: tuple[Value, int], literals: Container[int], names: Mapping[int, str]
+) -> str | None:
+    """The variable with a literal value that a seed is, or an empty string for a literal; None for others."""
     value, ref = given
     if ref in literals:
         return ""
+    if isinstance(value, Const) and isinstance(value.value, int):
+        return names.get(ref)
+    if isinstance(value, Sym) and len(value.path) == 1 and (cls := value.root.type.cls) is not None:
+        name = str(value.path[0][1])
+        held = cls.find(name)
+        constant = isinstance(held, Const) and isinstance(held.value, int) and name not in cls.stored
+        return name if constant else None
     value = value.base if isinstance(value, Linear) else value
     if (
         not isinstance(value, Sym)

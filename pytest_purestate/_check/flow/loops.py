@@ -14,6 +14,7 @@ from pytest_purestate._check.flow.values import (
     Choice,
     Const,
     Iter,
+    Later,
     Linear,
     Root,
     Sym,
@@ -26,7 +27,7 @@ from pytest_purestate._check.flow.values import (
 if TYPE_CHECKING:
     from pytest_purestate._check.flow.interpret import Interpreter
 
-__all__ = ["element", "join_breaks", "length", "loop", "offset", "over", "row"]
+__all__ = ["element", "join_breaks", "later", "length", "loop", "offset", "over", "row"]
 
 
 PASSES = 2
@@ -59,6 +60,7 @@ def loop(
     if length is not None:
         passes = min(passes, length)
     ended: list[State] = []
+    frame.began.append(len(frame.facts.ran))
     for turn in range(passes):
         if frame.state is None:
             break
@@ -72,6 +74,7 @@ def loop(
         body()
         frame.state = merge([frame.state, *loop.continues])
         loop.continues.clear()
+    frame.began.pop()
     frame.passes = outer
     frame.before = before
     frame.depth -= 1
@@ -126,6 +129,11 @@ def length(it: Interpreter, iterable: Value) -> int | None:
     if isinstance(iterable, Iter) and iterable.kind == "zip":
         known = [n for part in iterable.parts if (n := length(it, part)) is not None]
         return min(known) if known and len(known) == len(iterable.parts) else None
+    if isinstance(iterable, Sym) and types.typeof(it, iterable).kind == "progress":
+        through = it.read(iterable.child(order.THROUGH))
+        return (
+            length(it, through) if not isinstance(through, Sym) or through.root is not iterable.root else None
+        )
     if isinstance(iterable, Sym) and not iterable.path:
         return iterable.root.size
     return None
@@ -142,14 +150,15 @@ def element(it: Interpreter, iterable: Value, number: int) -> Value:
         if kind == "enumerate":
             return Tup(
                 (
-                    offset(it, parts[1] if len(parts) > 1 else Const(0), number),
+                    later(it, offset(it, parts[1] if len(parts) > 1 else Const(0), number), iterable, number),
                     element(it, parts[0], number),
                 )
             )
         if kind == "range":
             start = parts[0] if len(parts) > 1 else Const(0)
             stride = parts[2].value if len(parts) > 2 and isinstance(parts[2], Const) else 1
-            return offset(it, start, number * stride if isinstance(stride, int) else number)
+            count = offset(it, start, number * stride if isinstance(stride, int) else number)
+            return later(it, count, iterable, number)
         if kind == "items":
             key = element(it, Iter("keys", parts), number)
             return Tup((key, it.step(parts[0], ("[", it.as_index(key)))))
@@ -178,6 +187,8 @@ def element(it: Interpreter, iterable: Value, number: int) -> Value:
         )
     if isinstance(iterable, Sym):
         kind = types.typeof(it, iterable).kind
+        if kind == "progress":
+            return element(it, it.read(iterable.child(order.THROUGH)), number)
         if kind in ("dict", "set", "stream"):
             held = Type("key") if kind == "stream" else UNKNOWN
             return Sym(Root("local", held, origin=iterable.root.origin))
@@ -191,6 +202,14 @@ def row(it: Interpreter, tree: Value, number: int) -> Value:
     if isinstance(tree, Choice):
         return merge_values([(row(it, option, number), guards) for option, guards in tree.options]) or NOTHING
     return element(it, tree, number)
+
+
+def later(it: Interpreter, count: Value, iterable: Value, number: int) -> Value:
+    """A count as it is in pass ``number``, and in all behind it where no more are run but there may be more."""
+    if number < PASSES - 1 or not isinstance(count, Const):
+        return count
+    size = length(it, iterable)
+    return count if size is not None and size <= PASSES else Later(count.value)
 
 
 def offset(it: Interpreter, start: Value, by: int) -> Value:

@@ -32,8 +32,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SET",
+    "THROUGH",
     "added",
     "elements",
+    "entered",
     "forget",
     "fresh_list",
     "frozen",
@@ -52,6 +54,9 @@ __all__ = [
 SET = Type("set")
 _NUMBERS = Type("set", name="number")
 """A set of numbers: their hashes, and so their order, are alike in every run. A frozen set says so in its name."""
+
+THROUGH = ("through", 0)
+"""The step from a progress bar to what it goes through."""
 
 _MARK = ("order", 0)
 _LONG = 8  # operations of a formula that are looked through
@@ -113,15 +118,26 @@ def source_of(it: Interpreter, value: Value, ref: int) -> Origin | None:
     if not isinstance(value, Sym):
         return None
     type_ = types.typeof(it, value)
+    if type_.kind == "progress":
+        through = it.state.heap.get(value.child(THROUGH))
+        return source_of(it, through, ref) if through is not None else None
     if type_.kind == "set":
         return Origin(it.context, ref, "set") if "number" not in type_.name else None
     place = value.child(_MARK)
-    if type_.name == types.LISTING and place not in it.state.heap:
-        return Origin(it.context, ref, "os.walk")
+    if type_.name.startswith(types.LISTING) and place not in it.state.heap:
+        return Origin(it.context, ref, type_.name.removeprefix(types.LISTING))
     for leaf in leaves(it.read(place)):
         if isinstance(leaf, Sym) and leaf.root.name == "~order" and leaf.root.origin is not None:
             return leaf.root.origin
     return None
+
+
+def entered(it: Interpreter, value: Value, ref: int) -> Value:
+    """What ``with os.scandir(...) as entries`` binds: where the order matters is where one goes through it."""
+    source = source_of(it, value, ref) if isinstance(value, Sym) else None
+    if source is None or source.verb == "set":
+        return value
+    return it.fresh(Type("list", name=f"{types.LISTING}{source.verb}"), ref, "enter")
 
 
 def mark(it: Interpreter, sequence: Sym, source: Origin | None) -> None:

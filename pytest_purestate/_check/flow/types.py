@@ -72,8 +72,8 @@ NDARRAY = Type("numpy", name="ndarray")
 KEPT = "~kept"
 """The name of a state that an object made for itself and shows to nobody."""
 
-LISTING = "~listing"
-"""The name of a list of what is in a folder, as it comes."""
+LISTING = "~listing "
+"""How the name of a list of what is in a folder begins; the function that lists it follows."""
 
 _SOME_ARRAY = Type(name="ndarray")
 """What such an array and something unknown make together: an array, of NumPy or of JAX."""
@@ -309,7 +309,7 @@ def element_type(it: Interpreter, type_: Type, step: Step) -> Type:
     elif type_.kind == "walk":
         return Type("walked", name=type_.name)
     elif type_.kind == "walked":
-        return Type("list", name=LISTING) if name in (1, 2) else Type("str")
+        return Type("list", name=f"{LISTING}os.walk") if name in (1, 2) else Type("str")
     return UNKNOWN
 
 

@@ -39,11 +39,13 @@ __all__ = [
     "Func",
     "Guards",
     "Iter",
+    "Later",
     "Linear",
     "Origin",
     "Part",
     "Partial",
     "Path",
+    "Periodic",
     "Range",
     "Root",
     "Step",
@@ -179,6 +181,18 @@ class Const(NamedTuple):
     """A literal value known at check time."""
 
     value: object
+
+
+class Later(Const):
+    """The count of the last pass of a loop that is run, which stands for all passes behind it: it may be greater."""
+
+    __slots__ = ()
+
+
+class Periodic(Later):
+    """What is computed of such a count, and may be anything in the passes behind it."""
+
+    __slots__ = ()
 
 
 class Linear(NamedTuple):

@@ -187,5 +187,6 @@ def _note(it: Interpreter, place: str, ref: int, sure: Confidence, inner: Reboun
     known = facts.rebound.get((ref, place))
     if known is None or known.at < len(facts.ran):
         at = len(facts.ran)
-        first = known.first if known is not None else at
+        # What a loop calls runs again behind a write in it, though no such pass is run here.
+        first = known.first if known is not None else min((at, *it.frame.began))
         facts.rebound[ref, place] = Rebound(it.context, ref, place, at, sure, inner, first)

@@ -21,7 +21,7 @@ _APART = frozenset(("jit", "nnx-jit", "scan", "fori", "while", "cond"))
 
 
 class Leak(NamedTuple):
-    """``where``: the object and the place below it, as they are written; ``kind``: global, nonlocal, captured, self."""
+    """``where``: the object and the place below it, as they are written; ``kind``: global, nonlocal, captured, self, memo."""
 
     facts: FunctionFacts
     trace: Trace
@@ -56,6 +56,9 @@ def leaks(module: ModuleFacts) -> Iterator[Leak]:
                         effect.kind,
                         sure,
                     )
+            if effect.kind == "memo" and not trace.mode.startswith("nnx"):
+                sure = Confidence.LOW if module.in_test(facts.function) else Confidence.MEDIUM
+                yield Leak(facts, trace, effect, effect.ref, effect.what, "memo", sure)
         for mutation in facts.mutations.values():
             if trace.mode.startswith("nnx") and not _is_plain(mutation):
                 continue  # what these edit they hand back

@@ -35,10 +35,15 @@ from pytest_purestate._check.rules._reuse import scope_of, trace_label
 
 _TEXT = {
     "host-rng": ("`{what}` draws once, while `{name}` is traced", "the same number in every call"),
+    "unseeded": (
+        "`{what}` makes a generator without a seed, once, while `{name}` is traced",
+        "the compiled function draws the same numbers in every call",
+    ),
     "clock": ("`{what}` reads the clock once, while `{name}` is traced", "the same time in every call"),
 }
 _HELP = {
     "host-rng": "draw with `jax.random` from a key that is an argument",
+    "unseeded": "draw with `jax.random` from a key that is an argument",
     "clock": "read the clock outside the traced function, after `block_until_ready` on its result",
 }
 

@@ -122,7 +122,8 @@ def _each_call(
         for rebuilt in facts.compiles.values():
             if rebuilt.place is not None and not module.is_method(rebuilt.place):
                 continue
-            if rebuilt.ref in facts.at_once - facts.kept and not _has_to(by_function, rebuilt, function):
+            at_once = rebuilt.ref in facts.at_once - facts.kept or _is_property(function)
+            if at_once and not _has_to(by_function, rebuilt, function):
                 yield Finding(
                     code=RULE.code,
                     path=module.path,
@@ -141,6 +142,11 @@ def _is_cached(function: ir.Function) -> bool:
     """Whether a decorator remembers the results."""
     names = (item.func if isinstance(item, ir.Call) else item for item in function.decorators)
     return any("cache" in getattr(item, "name", getattr(item, "id", "")) for item in names)
+
+
+def _is_property(function: ir.Function) -> bool:
+    """Whether it runs whenever an attribute is looked at, so that what it returns is used at once."""
+    return any(isinstance(item, ir.Name) and item.id == "property" for item in function.decorators)
 
 
 def _has_to(

@@ -71,6 +71,7 @@ from pytest_purestate._check.rules._reuse import scope_of, trace_label
 
 _NAME = re.compile(r"[\w.]+")
 _CALLED = re.compile(r"[\w.]+(?=\()")
+_GROWS = frozenset("append extend insert add appendleft extendleft update".split())
 _TEXT = {
     "print": "`{what}` runs while tracing only",
     "log": "`{what}` logs while tracing only",
@@ -197,7 +198,7 @@ def _of_edit(
 def _is_edit(module: ModuleFacts, facts: FunctionFacts, mutation: Mutation, traced: set[object]) -> bool:
     """Whether a container from outside the trace is edited by the function itself."""
     brought = _is_brought(module, facts, mutation)
-    if mutation.through is not None or mutation.static:
+    if mutation.static or (mutation.through is not None and not _through(mutation)):
         return False
     if not brought and (mutation.visible != "captured" or stays(module, facts, mutation, traced)):
         return False
@@ -208,6 +209,13 @@ def _is_edit(module: ModuleFacts, facts: FunctionFacts, mutation: Mutation, trac
     if mutation.how in ("setattr", "augmented"):
         return False
     return mutation.how != "update" or mutation.type.kind in ("dict", "set")
+
+
+def _through(mutation: Mutation) -> bool:
+    """Whether a called function puts something traced into a container that it got at by way of what it was given."""
+    inner = mutation.through
+    given = inner is not None and inner.place.root.kind == "param" and bool(inner.place.path)
+    return given and mutation.how in _GROWS and bool(mutation.sources)
 
 
 def _is_brought(module: ModuleFacts, facts: FunctionFacts, mutation: Mutation) -> bool:

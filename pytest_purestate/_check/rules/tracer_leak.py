@@ -88,7 +88,13 @@ from pytest_purestate._check.model import Finding, Rule, Severity
 from pytest_purestate._check.rules._leaks import leaks
 from pytest_purestate._check.rules._reuse import scope_of, trace_label
 
-_KINDS = {"global": "global", "nonlocal": "captured variable", "captured": "captured", "self": ""}
+_KINDS = {
+    "global": "global",
+    "nonlocal": "captured variable",
+    "captured": "captured",
+    "self": "",
+    "memo": "the cache of",
+}
 
 
 def check(module: ModuleFacts) -> Iterator[Finding]:
