@@ -1,6 +1,6 @@
 """The arguments that choose rules, files and settings, and what they come to.
 
-Commands share them: `add_rules`, `add_files` and `add_settings` put them on a parser, `settings_finder` reads them back.
+Commands share them: `add_rules`, `add_files`, `add_fixes` and `add_settings` put them on a parser, `settings_finder` reads them back.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pytest_purestate.config import ConfigFinder, Overrides
 
-__all__ = ["add_files", "add_rules", "add_settings", "settings_finder"]
+__all__ = ["add_files", "add_fixes", "add_rules", "add_settings", "settings_finder"]
 
 
 def add_rules(parser: argparse.ArgumentParser) -> None:
@@ -68,6 +68,25 @@ def add_files(parser: argparse.ArgumentParser) -> None:
     )
     add_settings(files)
     files.add_argument("--baseline", metavar="FILE", help="hide the findings that this file lists")
+
+
+def add_fixes(parser: argparse.ArgumentParser) -> None:
+    """The arguments that ask for fixes."""
+    fixes = parser.add_argument_group(
+        "fixes", "safe ones keep what the code does; unsafe ones are to be looked at"
+    )
+    fixes.add_argument("--fix", action="store_true", help="apply the safe fixes, and report what remains")
+    fixes.add_argument("--fix-only", action="store_true", help="apply the safe fixes, and report nothing")
+    fixes.add_argument("--unsafe-fixes", action="store_true", help="with these, apply the unsafe ones too")
+    fixes.add_argument(
+        "--diff", action="store_true", help="show what the fixes would change, and write nothing"
+    )
+    fixes.add_argument("--show-fixes", action="store_true", help="list what was fixed")
+    fixes.add_argument(
+        "--exit-non-zero-on-fix",
+        action="store_true",
+        help="exit 1 if anything was fixed, though nothing remains",
+    )
 
 
 def add_settings(parser: argparse._ActionsContainer) -> None:

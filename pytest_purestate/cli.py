@@ -14,19 +14,17 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_purestate._arguments import add_files, add_rules, add_settings, settings_finder
+from pytest_purestate._arguments import add_files, add_fixes, add_rules, add_settings, settings_finder
+from pytest_purestate._check.report import FORMATS
 
 if TYPE_CHECKING:
     from pytest_purestate._check.discovery import Target
-    from pytest_purestate._check.engine import Run
     from pytest_purestate.config import ConfigFinder
 
 __all__ = ["main"]
 
-CLEAN, FINDINGS, ERROR = 0, 1, 2
+CLEAN, ERROR = 0, 2
 INTERRUPTED = 130  # what shells report for a command that Ctrl-C ended
-
-FORMATS = ("full", "concise", "json", "json-lines")
 
 _EPILOG = "exit status: 0 clean, 1 findings, 2 usage, configuration or internal error"
 
@@ -90,6 +88,7 @@ def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
     add_rules(check)
     add_files(check)
+    add_fixes(check)
     adopt = check.add_argument_group("begin with an old code base").add_mutually_exclusive_group()
     adopt.add_argument(
         "--add-noqa", action="store_true", help="add a `# noqa: CODES` to every line with a finding and exit"
@@ -99,7 +98,14 @@ def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
 
     output = check.add_argument_group("output")
-    output.add_argument("--output-format", choices=FORMATS, default="full", help="default: full")
+    output.add_argument("--output-format", choices=tuple(FORMATS), default="full", help="default: full")
+    output.add_argument(
+        "-o",
+        "--output-file",
+        type=Path,
+        metavar="FILE",
+        help="write the report there, and its last line here",
+    )
     output.add_argument(
         "--statistics", action="store_true", help="count findings by rule instead of listing them"
     )
@@ -127,15 +133,13 @@ def _add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _check(options: argparse.Namespace) -> int:
-    from pytest_purestate._check.adopt import AdoptError, add_comments, make_baseline
+    from pytest_purestate._check.command import CommandError, check, compatible
     from pytest_purestate._check.discovery import MissingPathError
-    from pytest_purestate._check.engine import check_targets
     from pytest_purestate.config import ConfigError
 
     try:
+        compatible(options)
         finder = settings_finder(options)
-        if options.add_noqa and "-" in options.paths:
-            raise ConfigError("--add-noqa writes files, and standard input is none")
         targets = _targets(options, finder)
         if options.show_settings:
             _write(_settings(targets, finder))
@@ -143,25 +147,10 @@ def _check(options: argparse.Namespace) -> int:
         if options.show_files:
             sys.stdout.writelines(f"{target.path}\n" for target in targets)
             return CLEAN
-        run = check_targets(
-            targets,
-            finder.overrides,
-            jobs=options.jobs,
-            prefilter=not options.no_prefilter,
-            baselines=options.write_baseline is None,
-        )
-        if options.add_noqa or options.write_baseline is not None:
-            adopted = options.write_baseline
-            done = make_baseline(adopted, run, targets) if adopted else add_comments(run, targets)
-            print(done, file=sys.stderr)
-            return ERROR if run.internal else CLEAN
-    except (ConfigError, MissingPathError, AdoptError) as error:
+        return check(options, targets, finder.overrides, _write)
+    except (ConfigError, MissingPathError, CommandError) as error:
         print(f"purestate: {error}", file=sys.stderr)
         return ERROR
-    _report(run, options, targets)
-    if run.internal:
-        return ERROR
-    return FINDINGS if run.findings and not options.exit_zero else CLEAN
 
 
 def _settings(targets: Sequence[Target], finder: ConfigFinder) -> Iterable[str]:
@@ -183,31 +172,6 @@ def _targets(options: argparse.Namespace, finder: ConfigFinder) -> list[Target]:
         if path == "-" and not (name and is_excluded(file, finder))
     ]
     return stdin + discover([Path(path) for path in options.paths if path != "-"], finder)
-
-
-def _report(run: Run, options: argparse.Namespace, targets: Sequence[Target]) -> None:
-    from pytest_purestate._check.registry import rules_by_code
-    from pytest_purestate._check.report import json, text
-    from pytest_purestate._check.report.sources import Sources
-    from pytest_purestate._check.report.style import Style, wants_colour
-
-    raw = {target.path: target.raw for target in targets if target.raw is not None}
-    sources = Sources({target.path: target.file for target in targets}, raw)
-    style = Style(wants_colour(sys.stdout, os.environ))
-    machine = options.output_format.startswith("json")
-    if options.statistics:
-        render = json.render_statistics if machine else text.render_statistics
-        _write(render(run.findings, rules_by_code()))
-    elif machine:
-        write = json.render_json if options.output_format == "json" else json.render_json_lines
-        _write(write(run.findings, rules_by_code(), sources))
-    elif options.output_format == "concise":
-        _write(text.render_concise(run.findings, sources, style))
-    else:
-        _write(text.render_full(run.findings, sources, style))
-    # Programs that read JSON from stdout must find nothing else there.
-    for line in (*run.notes, run.summary()):
-        print(line, file=sys.stderr if machine else sys.stdout)
 
 
 def _rule(options: argparse.Namespace) -> int:

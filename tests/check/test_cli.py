@@ -128,7 +128,10 @@ def test_exit_status(purestate: Purestate) -> None:
         ),
         (["check", "--add-noqa", "--write-baseline=b"], "not allowed with argument --add-noqa\n"),
         (["check", "--add-noqa", "-"], "purestate: --add-noqa writes files, and standard input is none\n"),
-        (["check", "--fix"], "unrecognized arguments: --fix\n"),
+        (["check", "--fix", "--add-noqa"], "purestate: fixes cannot be asked for together with --add-noqa"),
+        (["check", "--diff", "--write-baseline=b"], "purestate: fixes cannot be asked for together with"),
+        (["check", "--fix", "-", "a.py"], "purestate: the fixed standard input goes to standard output"),
+        (["check", "--fixx"], "unrecognized arguments: --fixx\n"),
         (["rule", "PS999"], "purestate: unknown rule `PS999`"),
         (["rule"], "one of the arguments RULE --all is required\n"),
         (["explian"], "invalid choice: 'explian'"),
@@ -326,12 +329,12 @@ def test_an_internal_error_ends_with_status_2_after_the_other_findings(
 def test_a_failure_of_the_command_itself_is_not_taken_for_findings(
     purestate: Purestate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pytest_purestate._check import engine
+    from pytest_purestate._check import command
 
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError("division by zero")
 
-    monkeypatch.setattr(engine, "check_targets", fail)
+    monkeypatch.setattr(command, "check_targets", fail)
     done = purestate("check")
     assert (done.status, done.out) == (2, "")
     last = done.err.splitlines()[-1]

@@ -16,9 +16,11 @@ from pytest_purestate._check.model import (
     Severity,
     Span,
 )
+from pytest_purestate._check.report import Report
 from pytest_purestate._check.report.fingerprint import Fingerprints
-from pytest_purestate._check.report.json import render_json, render_json_lines, render_statistics
+from pytest_purestate._check.report.json import render, render_lines, render_statistics
 from pytest_purestate._check.report.sources import Sources
+from pytest_purestate._check.report.style import Style
 from pytest_purestate._check.source import Source
 
 RULES = {"PS101": Rule("PS101", "key-reuse", "0.1", Severity.ERROR)}
@@ -27,6 +29,10 @@ TEXT = "x = 'ä'; f(key, key)\n"
 
 def source_of(path: str) -> Source | None:
     return Source.from_text(TEXT, "a.py") if path == "a.py" else None
+
+
+def report(*findings: Finding) -> Report:
+    return Report(findings, RULES, source_of, Style())
 
 
 def at(text: str, nth: int = 0) -> Span:
@@ -49,7 +55,7 @@ FINDING = Finding(
 
 
 def test_the_contract() -> None:
-    (item,) = json.loads("".join(render_json([FINDING], RULES, source_of)))
+    (item,) = json.loads("".join(render(report(FINDING))))
     fingerprint = item.pop("fingerprint")
     assert item == {
         "code": "PS101",
@@ -84,15 +90,15 @@ def test_the_contract() -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_array_and_lines_hold_the_same(count: int) -> None:
-    array = json.loads("".join(render_json([FINDING] * count, RULES, source_of)))
-    lines = [json.loads(line) for line in render_json_lines([FINDING] * count, RULES, source_of)]
+    array = json.loads("".join(render(report(*[FINDING] * count))))
+    lines = [json.loads(line) for line in render_lines(report(*[FINDING] * count))]
     assert array == lines
     assert len(array) == count
 
 
 def test_a_finding_without_source_and_fix() -> None:
     finding = Finding("PS101", "gone.py", "no", Label(Span(5, 9), "", "gone.py"))
-    (item,) = json.loads("".join(render_json([finding], RULES, source_of)))
+    (item,) = json.loads("".join(render(report(finding))))
     assert (item["line"], item["column"], item["end_line"], item["end_column"]) == (1, 1, 1, 1)
     assert item["fix"] is None
     assert item["related"] == []
@@ -100,13 +106,13 @@ def test_a_finding_without_source_and_fix() -> None:
 
 def test_output_is_ascii() -> None:
     finding = Finding("PS101", "ä.py", "日", Label(Span(0, 0), "", "ä.py"))
-    text = "".join(render_json([finding], RULES, source_of))
+    text = "".join(render(report(finding)))
     assert text.isascii()
     assert json.loads(text)[0]["message"] == "日"
 
 
 def test_statistics() -> None:
-    assert json.loads("".join(render_statistics([FINDING, FINDING], RULES))) == [
+    assert json.loads("".join(render_statistics(report(FINDING, FINDING)))) == [
         {"code": "PS101", "name": "key-reuse", "count": 2}
     ]
 

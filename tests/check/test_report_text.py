@@ -7,9 +7,10 @@ import textwrap
 import pytest
 
 from pytest_purestate._check.model import Finding, Label, Rule, Severity, Span
+from pytest_purestate._check.report import Report
 from pytest_purestate._check.report.style import Style, wants_colour
 from pytest_purestate._check.report.summary import summary
-from pytest_purestate._check.report.text import render_concise, render_finding, render_full, render_statistics
+from pytest_purestate._check.report.text import render, render_finding, render_lines, render_statistics
 from pytest_purestate._check.source import Source
 
 TRAIN = """\
@@ -322,15 +323,16 @@ def test_lists() -> None:
         Finding("PS101", "gone.py", "three", Label(Span(0, 0), "", "gone.py")),
     ]
     rules = {code: Rule(code, code.lower(), "0.1", Severity.ERROR) for code in ("PS101", "PS103")}
-    assert list(render_concise(findings, files)) == [
+    report = Report(findings, rules, files, Style())
+    assert list(render_lines(report)) == [
         "a.py:1:3: PS103 one\n",
         "a.py:1:8: PS101 two\n",
         "gone.py:1:1: PS101 three\n",
     ]
-    full = "".join(render_full(findings, files))
+    full = "".join(render(report))
     assert full.count("\n\n") == 3
     assert full.endswith("gone.py:1:1\n\n")
-    assert list(render_statistics(findings, rules)) == ["2  PS101  ps101\n", "1  PS103  ps103\n"]
+    assert list(render_statistics(report)) == ["2  PS101  ps101\n", "1  PS103  ps103\n"]
 
 
 def test_summary() -> None:

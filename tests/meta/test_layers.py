@@ -73,7 +73,9 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "_check.comments": ("_check.model", "_check.registry"),
     "_check.suppress": ("_check.comments", "_check.model", "_check.source", "_check.lexer"),
     "_check.fixer": ("_check.model", "_check.source"),
-    "_check.report": ("_check.report", *MODEL, "_check.discovery"),
+    "_check.report": ("_check.report", "_check.docs", *MODEL, "_check.discovery"),
+    "_check.fixing": CORE,
+    "_check.command": CORE,
     "_check.analysis": (
         "_check.apis",
         "_check.flow",

@@ -11,10 +11,20 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypedDict
 
 from pytest_purestate._check.model import Edit, Finding, Fix, Rule, Span
+from pytest_purestate._check.report import Report
 from pytest_purestate._check.report.fingerprint import Fingerprints
 from pytest_purestate._check.source import Source
 
-__all__ = ["FindingObject", "render_json", "render_json_lines", "render_statistics", "to_objects"]
+__all__ = [
+    "EditObject",
+    "FindingObject",
+    "FixObject",
+    "objects",
+    "render",
+    "render_lines",
+    "render_statistics",
+    "to_objects",
+]
 
 
 class RelatedObject(TypedDict):
@@ -67,29 +77,32 @@ class FindingObject(TypedDict):
 Sources = Callable[[str], Source | None]
 
 
-def render_json(findings: Iterable[Finding], rules: Mapping[str, Rule], sources: Sources) -> Iterator[str]:
+def render(report: Report) -> Iterator[str]:
     """The findings as one JSON array, an object a line, ready to be written piece by piece."""
     before = "["
-    for item in to_objects(findings, rules, sources):
+    for item in objects(report):
         yield f"{before}\n  {json.dumps(item)}"
         before = ","
     yield "[]\n" if before == "[" else "\n]\n"
 
 
-def render_json_lines(
-    findings: Iterable[Finding], rules: Mapping[str, Rule], sources: Sources
-) -> Iterator[str]:
+def render_lines(report: Report) -> Iterator[str]:
     """The findings as JSON lines."""
-    for item in to_objects(findings, rules, sources):
+    for item in objects(report):
         yield json.dumps(item) + "\n"
 
 
-def render_statistics(findings: Iterable[Finding], rules: Mapping[str, Rule]) -> Iterator[str]:
+def render_statistics(report: Report) -> Iterator[str]:
     """How many findings each rule has, most first, as a JSON array."""
-    counts = Counter(finding.code for finding in findings)
+    counts = Counter(finding.code for finding in report.findings)
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    rows = [{"code": code, "name": rules[code].name, "count": count} for code, count in ordered]
+    rows = [{"code": code, "name": report.rules[code].name, "count": count} for code, count in ordered]
     yield json.dumps(rows) + "\n"
+
+
+def objects(report: Report) -> Iterator[FindingObject]:
+    """The findings of a report as plain objects, which other formats are made of, too."""
+    return to_objects(report.findings, report.rules, report.sources)
 
 
 def to_objects(

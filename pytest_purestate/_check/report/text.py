@@ -13,34 +13,34 @@ PS103 key `key` is used again after `split` consumed it
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
-from pytest_purestate._check.model import Finding, Label, Rule, Span
+from pytest_purestate._check.model import Finding, Label, Span
+from pytest_purestate._check.report import Report
 from pytest_purestate._check.report.frames import frame, last_line
 from pytest_purestate._check.report.style import Style, printable
 from pytest_purestate._check.source import Source
 
-__all__ = ["render_concise", "render_finding", "render_full", "render_statistics"]
+__all__ = ["render", "render_finding", "render_lines", "render_statistics"]
 
 WHOLE_FILE = Span(0, 0)  # the place of a finding about a file as a whole, which has no code to show
 
 Sources = Callable[[str], Source | None]
 
 
-def render_full(findings: Iterable[Finding], sources: Sources, style: Style | None = None) -> Iterator[str]:
+def render(report: Report) -> Iterator[str]:
     """Every finding with its code frames, an empty line after each."""
-    for finding in findings:
-        yield render_finding(finding, sources, style) + "\n\n"
+    for finding in report.findings:
+        yield render_finding(finding, report.sources, report.style) + "\n\n"
 
 
-def render_concise(
-    findings: Iterable[Finding], sources: Sources, style: Style | None = None
-) -> Iterator[str]:
+def render_lines(report: Report) -> Iterator[str]:
     """One line a finding: ``train.py:14:31: PS103 message``."""
-    style = style or Style()
-    for finding in findings:
-        place = _place(finding.primary, sources)
-        yield f"{style.strong(place)}: {style.code(finding.code, finding.severity)} {printable(finding.message)}\n"
+    style = report.style
+    for finding in report.findings:
+        place = _place(finding.primary, report.sources)
+        code = style.code(finding.code, finding.severity)
+        yield f"{style.strong(place)}: {code} {printable(finding.message)}\n"
 
 
 def render_finding(finding: Finding, sources: Sources, style: Style | None = None) -> str:
@@ -68,12 +68,12 @@ def render_finding(finding: Finding, sources: Sources, style: Style | None = Non
     return "\n".join(lines)
 
 
-def render_statistics(findings: Iterable[Finding], rules: Mapping[str, Rule]) -> Iterator[str]:
+def render_statistics(report: Report) -> Iterator[str]:
     """How many findings each rule has, most first."""
-    counts = Counter(finding.code for finding in findings)
+    counts = Counter(finding.code for finding in report.findings)
     width = max((len(str(count)) for count in counts.values()), default=0)
     for code, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
-        yield f"{count:>{width}}  {code}  {rules[code].name}\n"
+        yield f"{count:>{width}}  {code}  {report.rules[code].name}\n"
 
 
 def _place(label: Label, sources: Sources) -> str:

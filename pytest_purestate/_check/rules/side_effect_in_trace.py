@@ -214,7 +214,12 @@ def _is_edit(module: ModuleFacts, facts: FunctionFacts, mutation: Mutation, trac
 def _through(mutation: Mutation) -> bool:
     """Whether a called function puts something traced into a container that it got at by way of what it was given."""
     inner = mutation.through
-    given = inner is not None and inner.place.root.kind == "param" and bool(inner.place.path)
+    given = (
+        inner is not None
+        and inner.context is mutation.context
+        and inner.place.root.kind == "param"
+        and bool(inner.place.path)
+    )
     return given and mutation.how in _GROWS and bool(mutation.sources)
 
 
