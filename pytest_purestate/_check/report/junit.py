@@ -21,8 +21,8 @@ def render(report: Report) -> Iterator[str]:
     found: dict[str, list[tuple[FindingObject, str]]] = {path: [] for path in report.files}
     for finding, item in zip(report.findings, objects(report), strict=True):
         found.setdefault(item["path"], []).append((item, render_finding(finding, report.sources)))
-    total = sum(map(len, found.values()))
-    root = ElementTree.Element("testsuites", name="purestate", tests=str(max(total, 1)), failures=str(total))
+    failures, tests = (sum(max(len(items), least) for items in found.values()) for least in (0, 1))
+    root = ElementTree.Element("testsuites", name="purestate", tests=str(tests), failures=str(failures))
     for path, items in found.items():
         suite = ElementTree.SubElement(
             root, "testsuite", name=_clean(path), package="purestate", errors="0",
