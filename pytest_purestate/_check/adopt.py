@@ -42,7 +42,7 @@ def add_comments(run: Run, targets: Sequence[Target]) -> str:
             continue
         done = add_noqa(source, result.findings)
         left += len(done.left)
-        if done.text != source.text:
+        if done.text != source.original:
             try:
                 write_atomically(result.file, source.to_bytes(done.text))
             except OSError as error:

@@ -20,7 +20,7 @@ from pytest_purestate.config import Config, ConfigFinder
 
 __all__ = ["MissingPathError", "Target", "discover", "display_path", "is_excluded", "mentions_jax"]
 
-SUFFIXES = (".py", ".pyi")
+SUFFIXES = (".py", ".pyi", ".ipynb")
 
 _LIBRARIES = (
     b"jax", b"flax", b"optax", b"equinox", b"haiku", b"numpyro", b"chex", b"distrax", b"rlax", b"brax",

@@ -320,6 +320,8 @@ class Checker:
             # A comment is judged by what all rules find, so that selecting a few makes no comment unused.
             rules = registry.rules() if suppressions.judge(chosen) else chosen
             findings = self._analyse(source, self._project_of(config), rules)
+            if source.document is not None:
+                findings = (*findings, *_problems(source))
         except SyntaxProblem as error:
             finding = _syntax_error(source, error)
             return self._result(target, [finding], config)
@@ -435,6 +437,12 @@ def _syntax_error(source: Source, error: SyntaxProblem) -> Finding:
         start = max(0, len(source.data.rstrip()) - 1)
     label = Label(Span(start, start + 1), "", source.path)
     return Finding("PS001", source.path, f"cannot be parsed: {error.message}", label)
+
+
+def _problems(source: Source) -> Iterator[Finding]:
+    """One finding for each cell that cannot be parsed."""
+    for offset, message in source.document.problems if source.document is not None else ():
+        yield _own("PS001", source.path, f"cannot be parsed: {message}", offset=offset)
 
 
 def _own(code: str, path: str, message: str, help: str = "", offset: int = 0) -> Finding:

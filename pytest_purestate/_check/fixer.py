@@ -36,7 +36,7 @@ def apply(source: Source, findings: Iterable[Finding], *, unsafe: bool = False) 
         if not any(_collide(edit, other) for edit in new for other in taken):
             taken.update(new)
             applied.append(finding)
-    data = source.data
+    data = source.original.encode()
     for edit in sorted(taken, key=lambda edit: edit.span, reverse=True):
         data = data[: edit.span.start] + edit.replacement.encode() + data[edit.span.end :]
     return Fixed(data.decode(), tuple(applied))

@@ -51,8 +51,8 @@ class Repaired:
 
     @property
     def text(self) -> str:
-        """The text after."""
-        return Source.from_bytes(self.after, self.target.path).text
+        """The text of the file after."""
+        return _written(Source.from_bytes(self.after, self.target.path))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +98,7 @@ def repair(run: Run, targets: Sequence[Target], check: Check, *, unsafe: bool = 
         if not changed:
             break
         checked = check(
-            [
-                dataclasses.replace(targets[each.index], raw=each.now.to_bytes(each.now.text))
-                for each in changed
-            ]
+            [dataclasses.replace(targets[each.index], raw=each.now.to_bytes()) for each in changed]
         )
         work = []
         for each, result in zip(changed, checked.results, strict=True):
@@ -146,12 +143,10 @@ def _step(work: _Work, unsafe: bool, notes: list[str], targets: Sequence[Target]
     path = targets[work.index].path
     fixed = fixer.apply(work.now, work.findings, unsafe=unsafe)
     try:
-        work.now.to_bytes(fixed.text)
-        text = Source.from_text(fixed.text, work.now.path, work.now.file)
+        work.now = Source.from_bytes(work.now.to_bytes(fixed.text), work.now.path, work.now.file)
     except (UnicodeEncodeError, UnreadableSourceError) as error:
         notes.append(f"{path}: not fixed: {error}")
         return False
-    work.now = dataclasses.replace(text, encoding=work.now.encoding, bom=work.now.bom)
     work.applied += fixed.applied
     return bool(fixed.applied)
 
@@ -199,10 +194,15 @@ def renewed(repaired: Repair, targets: Sequence[Target]) -> list[Target]:
     ]
 
 
+def _written(source: Source) -> str:
+    """The text as it stands in the file, without byte order mark."""
+    return source.to_bytes().decode(source.encoding).removeprefix("\ufeff")
+
+
 def text_of(target: Target) -> str | None:
     """The text of standard input as it is; None where it is none."""
     try:
-        return Source.from_bytes(target.raw or b"", target.path).text
+        return _written(Source.from_bytes(target.raw or b"", target.path))
     except UnreadableSourceError:
         return None
 
@@ -225,7 +225,7 @@ def write(repaired: Repair) -> list[str]:
 def difference(files: Sequence[Repaired]) -> Iterator[str]:
     """The changes as a unified diff."""
     for file in files:
-        before, after = (_lines(text) for text in (file.before.text, file.text))
+        before, after = (_lines(text) for text in (_written(file.before), file.text))
         path = file.target.path
         for line in difflib.unified_diff(before, after, path, path):
             yield line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"

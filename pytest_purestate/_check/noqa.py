@@ -60,11 +60,13 @@ def add_noqa(source: Source, findings: Sequence[Finding]) -> Added:
         _edit(source.data, statements[where], place, sorted(codes))
         for (where, place), codes in wanted.items()
     ]
-    data = source.data
+    data = source.original.encode()
     for edit in sorted(edits, key=lambda edit: edit.span, reverse=True):
         data = data[: edit.span.start] + edit.replacement.encode() + data[edit.span.end :]
-    if _code(data) != _code(source.data):  # a comment that would not be one: better none at all
-        return Added(source.text, 0, tuple(findings))
+    if source.document is None and _code(data) != _code(
+        source.data
+    ):  # a comment that would not be one: better none at all
+        return Added(source.original, 0, tuple(findings))
     return Added(data.decode(), len(edits))
 
 

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_purestate._check.documents import SUFFIXES, DocumentError, View, view_of
+
 if TYPE_CHECKING:
     from pytest_purestate._check.model import Span
 
@@ -35,7 +37,8 @@ class Source:
 
     ``path`` is what the user sees, ``file`` the absolute file on disk (None for text without one),
     ``text`` the decoded text without byte order mark and with its own line endings, ``data`` the same
-    text as UTF-8, which all spans index. ``encoding`` and ``bom`` say how to write the text back.
+    text as UTF-8, which all spans index. ``encoding`` and ``bom`` say how to write the text back. ``document`` is set for
+    what is no Python file: then ``text`` is a view, in which all but the code is blank.
     """
 
     path: str
@@ -44,6 +47,7 @@ class Source:
     data: bytes
     encoding: str = "utf-8"
     bom: bool = False
+    document: View | None = None
     _starts: list[int] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @classmethod
@@ -64,8 +68,15 @@ class Source:
         """Decode the bytes of a file.
 
         Raises:
-            UnreadableSourceError: the bytes are not text in the encoding that they declare.
+            UnreadableSourceError: the bytes are not text in the encoding that they declare, or no notebook.
         """
+        if path.lower().endswith(SUFFIXES):
+            try:
+                view = view_of(path, raw)
+            except DocumentError as error:
+                raise UnreadableSourceError(str(error)) from error
+            if view is not None:
+                return cls(path, file, view.python, _encode(view.python), document=view)
         text, encoding, bom = _decode(raw)
         return cls(path, file, text, _encode(text), encoding, bom)
 
@@ -86,8 +97,30 @@ class Source:
         Raises:
             UnicodeEncodeError: a changed text has characters which the file's encoding lacks.
         """
+        if self.document is not None:
+            return self.document.restore(self.document.text if text is None else text)
         body = (self.text if text is None else text).encode(self.encoding)
         return codecs.BOM_UTF8 + body if self.bom else body
+
+    @property
+    def original(self) -> str:
+        """What edits are applied to: as long as ``text``, and the same where there is no document."""
+        return self.text if self.document is None else self.document.text
+
+    def place(self, offset: int) -> tuple[int | None, int, int]:
+        """The number of the cell in a notebook (else None), and the 1-based line and column in it."""
+        line, column = self.position(offset)
+        number, first = self.cell(line)
+        return number, line - first, column
+
+    def cell(self, line: int) -> tuple[int | None, int]:
+        """The number of the cell that a 1-based line is in (else None), and how many lines come before the cell."""
+        parts = self.document.parts if self.document is not None else ()
+        if not parts:
+            return None, 0
+        starts = [self.position(part.start)[0] for part in parts]
+        at = max(bisect_right(starts, line) - 1, 0)
+        return parts[at].number, starts[at] - 1
 
     def position(self, offset: int) -> tuple[int, int]:
         """1-based (line, column) of a byte offset; the column counts code points."""

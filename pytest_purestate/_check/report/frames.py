@@ -44,14 +44,15 @@ def frame(source: Source, labels: Sequence[tuple[Label, bool]], gutter: int, sty
             yield style.gutter("...".rjust(gutter))
         before = line
         text, found = _crop(_expand(source.line(line)), marks[line])
-        yield f"{style.gutter(f'{line:>{gutter}} |')} {text}".rstrip()
+        number = line - source.cell(line)[1]
+        yield f"{style.gutter(f'{number:>{gutter}} |')} {text}".rstrip()
         for under in _underlines(found, style):
             yield f"{style.gutter(' ' * gutter + ' |')} {under}"
 
 
 def last_line(source: Source, labels: Sequence[Label]) -> int:
     """The greatest line number in a frame, for the width of its gutter."""
-    return max(source.position(max(label.span.start, label.span.end - 1))[0] for label in labels)
+    return max(source.place(max(label.span.start, label.span.end - 1))[1] for label in labels)
 
 
 def _is_left_out(source: Source, labels: Sequence[tuple[Label, bool]], line: int) -> bool:

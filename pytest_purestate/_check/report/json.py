@@ -112,7 +112,7 @@ def to_objects(
     fingerprints = Fingerprints(sources)
     for finding in findings:
         rule = rules[finding.code]
-        line, column, end_line, end_column = _range(finding.path, finding.primary.span, sources)
+        cell, line, column, end_line, end_column = _range(finding.path, finding.primary.span, sources)
         yield {
             "code": finding.code,
             "name": rule.name,
@@ -125,13 +125,13 @@ def to_objects(
             "confidence": finding.confidence.label,
             "severity": (finding.severity or rule.severity).value,
             "related": [
-                {"path": label.path, "line": place[0], "column": place[1], "message": label.text}
+                {"path": label.path, "line": place[1], "column": place[2], "message": label.text}
                 for label in finding.related
                 for place in (_range(label.path, label.span, sources),)
             ],
             "help": finding.help,
             "fix": _fix(finding.fix, finding.path, sources) if finding.fix else None,
-            "cell": None,
+            "cell": cell,
             "fingerprint": fingerprints.of(finding),
         }
 
@@ -145,7 +145,7 @@ def _fix(fix: Fix, path: str, sources: Sources) -> FixObject:
 
 
 def _edit(edit: Edit, path: str, sources: Sources) -> EditObject:
-    line, column, end_line, end_column = _range(path, edit.span, sources)
+    _, line, column, end_line, end_column = _range(path, edit.span, sources)
     return {
         "line": line,
         "column": column,
@@ -155,8 +155,11 @@ def _edit(edit: Edit, path: str, sources: Sources) -> EditObject:
     }
 
 
-def _range(path: str, span: Span, sources: Sources) -> tuple[int, int, int, int]:
+def _range(path: str, span: Span, sources: Sources) -> tuple[int | None, int, int, int, int]:
+    """The cell of a notebook, and the range in it, or in the file."""
     source = sources(path)
     if source is None:  # the finding is that the file cannot be read
-        return 1, 1, 1, 1
-    return *source.position(span.start), *source.position(span.end)
+        return None, 1, 1, 1, 1
+    cell, line, column = source.place(span.start)
+    _, end_line, end_column = source.place(span.end)
+    return cell, line, column, end_line, end_column

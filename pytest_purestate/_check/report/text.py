@@ -47,23 +47,24 @@ def render_finding(finding: Finding, sources: Sources, style: Style | None = Non
     """One finding: headline, the frame of each file it touches, help."""
     style = style or Style()
     labels = [(finding.primary, True), *((label, False) for label in finding.related)]
-    files: dict[str, list[tuple[Label, bool]]] = {}
+    files: dict[tuple[str, int | None], list[tuple[Label, bool]]] = {}
     for label, primary in labels:
-        files.setdefault(label.path, []).append((label, primary))
-    found = {path: source for path in files if (source := sources(path)) is not None}
-    numbers = [last_line(found[path], [label for label, _ in files[path]]) for path in found]
+        files.setdefault((label.path, _cell(label, sources)), []).append((label, primary))
+    found = {place: source for place in files if (source := sources(place[0])) is not None}
+    numbers = [last_line(found[place], [label for label, _ in files[place]]) for place in found]
     gutter = max(2, len(str(max(numbers, default=0))))
     lines = [f"{style.code(finding.code, finding.severity)} {style.strong(printable(finding.message))}"]
-    for path, here in files.items():
-        arrow = "-->" if path == finding.path else ":::"
+    main = next(iter(files))
+    for place, here in files.items():
+        arrow = "-->" if place == main else ":::"
         lines.append(f"{' ' * gutter}{style.gutter(arrow)} {_place(here[0][0], sources)}")
-        if path in found and any(label.span != WHOLE_FILE for label, _ in here):
+        if place in found and any(label.span != WHOLE_FILE for label, _ in here):
             lines.append(style.gutter(" " * gutter + " |"))
-            lines.extend(frame(found[path], here, gutter, style))
+            lines.extend(frame(found[place], here, gutter, style))
     if finding.help:
         prefix = " " * (gutter + 1)
-        first, *rest = finding.help.splitlines()
-        lines.append(f"{prefix}{style.gutter('=')} {style.strong('help:')} {printable(first)}")
+        said, *rest = finding.help.splitlines()
+        lines.append(f"{prefix}{style.gutter('=')} {style.strong('help:')} {printable(said)}")
         lines.extend(f"{prefix}        {printable(line)}" for line in rest)
     return "\n".join(lines)
 
@@ -76,7 +77,13 @@ def render_statistics(report: Report) -> Iterator[str]:
         yield f"{count:>{width}}  {code}  {report.rules[code].name}\n"
 
 
+def _cell(label: Label, sources: Sources) -> int | None:
+    source = sources(label.path)
+    return source.place(label.span.start)[0] if source is not None else None
+
+
 def _place(label: Label, sources: Sources) -> str:
     source = sources(label.path)
-    line, column = source.position(label.span.start) if source else (1, 1)
-    return f"{printable(label.path)}:{line}:{column}"
+    cell, line, column = source.place(label.span.start) if source else (None, 1, 1)
+    where = f"{printable(label.path)}:" + (f"cell {cell}:" if cell is not None else "")
+    return f"{where}{line}:{column}"

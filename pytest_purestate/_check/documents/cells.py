@@ -1,0 +1,59 @@
+"""The code of a cell: IPython's magics and shell lines become comments, and what cannot be parsed is told."""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+
+__all__ = ["blank", "plain", "problem"]
+
+_CELL_MAGIC = re.compile(r"\s*%%(\w+)")
+_RUNS_PYTHON = frozenset("time timeit capture prun px".split())
+"""The magics of a whole cell whose body is Python."""
+
+_LINE = re.compile(
+    r"(?P<indent>[ \t]*)(?P<magic>[%!?][^\n]*|[\w.]+(?:\[[^\]\n]*\])?\?{1,2}[ \t]*)$", re.MULTILINE
+)
+_ASSIGNED = re.compile(r"^(?P<target>[ \t]*[\w.,\[\]'\" \t]+=[ \t]*)(?P<magic>[%!][^\n]*)$", re.MULTILINE)
+_FLAGS = ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+
+
+def blank(text: str) -> str:
+    """A text of the same length in UTF-8 in which nothing stands but line ends."""
+    return "".join(char if char in "\r\n" else " " * len(char.encode()) for char in text)
+
+
+def plain(code: str) -> str:
+    """The code of a cell as Python of the same length; all of it blank where the cell is in another language."""
+    whole = _CELL_MAGIC.match(code)
+    if whole is not None and whole[1] not in _RUNS_PYTHON:
+        return blank(code)
+    if problem(code) is None:
+        return code  # a line of a string may begin with a percent sign
+    code = _ASSIGNED.sub(lambda match: match["target"] + _value(match["magic"]), code)
+    return _LINE.sub(lambda match: match["indent"] + _comment(match["magic"]), code)
+
+
+def _comment(magic: str) -> str:
+    if len(magic) > 1:
+        return "#" + magic[1:]
+    return "#" if magic else ""
+
+
+def _value(magic: str) -> str:
+    """Something of the same length to assign."""
+    return "0" + (" #" + magic[3:] if len(magic) > 2 and magic[:3].isascii() else blank(magic[1:]))
+
+
+def problem(code: str) -> tuple[int, int, str] | None:
+    """The 1-based line and column at which code stops being Python, and why; None where it is Python."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what the user's code deserves is not said here
+            compile(code, "<cell>", "exec", _FLAGS, dont_inherit=True)
+    except SyntaxError as error:
+        return error.lineno or 1, error.offset or 1, error.msg
+    except (ValueError, RecursionError, MemoryError) as error:
+        return 1, 1, str(error)
+    return None
