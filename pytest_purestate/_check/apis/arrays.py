@@ -42,8 +42,8 @@ jax.device_get(x): returns opaque
     round,cumsum,argmax,argmin,argsort,swapaxes,repeat,any,all,conj,take}(): returns array
 @array.{sort}(): returns array; pure; succeeds self
 
-numpy.random.{default_rng,RandomState}(seed): returns generator seed
-numpy.random.{Generator,SeedSequence}(seed): returns opaque
+numpy.random.{default_rng,RandomState,SeedSequence}(seed): returns generator seed
+numpy.random.Generator(seed): returns opaque
 numpy.random.{seed,set_state}(x): effect seed; returns none
 numpy.random.shuffle(x): mutates x; effect host-rng; returns none; ordered x
 numpy.random.{permutation,choice}(x): returns numpy; effect host-rng; ordered x

@@ -8,7 +8,8 @@ builtins.open(file): effect io; returns file
 @path.open(mode): effect io; returns file
 @path.{write_text,write_bytes,read_text,read_bytes,unlink,mkdir,touch}(data): effect io; returns opaque
 @file.{read,readline,readlines,seek,close,__enter__}(n): returns opaque
-@file.{write,writelines,writerow,writerows,flush,truncate}(data): effect io; returns opaque
+@file.{write,writelines,writerow,writerows,truncate}(data): effect io; returns opaque
+@file.flush(): returns none
 csv.{writer,DictWriter}(file): returns file
 builtins.breakpoint(): effect breakpoint; returns none
 {pdb,ipdb,pudb}.{set_trace,post_mortem}(): effect breakpoint; returns none
@@ -82,6 +83,7 @@ glob.{glob,iglob}(pathname): returns unordered
 {pathlib,etils.epath}.{Path,PurePath,PosixPath}(path): returns path
 pathlib.Path.{cwd,home}(): returns path
 @path.{iterdir,glob,rglob}(pattern): returns unordered
+@*.{iterdir,rglob}(pattern): returns unordered
 @set.{union,difference,intersection,symmetric_difference,copy}(): returns copy self
 @path.{joinpath,resolve,absolute,expanduser,with_suffix,with_name,relative_to}(x): returns path
 

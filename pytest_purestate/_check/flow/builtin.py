@@ -138,7 +138,7 @@ def _next(it: Interpreter, args: Args, ref: int) -> Value:
                 from pytest_purestate._check.flow.calls import call_value
 
                 return call_value(it, Bound(value, "__next__", method), (), (), ref, "next")
-        if value.root.kind == "free":
+        if value.root.kind == "free" or (value.root.kind == "param" and value.path):
             edits.mutate(it, value, None, ref, args.pos[0][1], "next")
         if type_.kind == "keys":
             # Each ``next`` takes an element nobody had before.

@@ -3,7 +3,7 @@
 A helper that edits what it is given is judged by what that is. Most helpers say nothing of their parameters, but the
 calls beside them do. So the few functions that edit something of a parameter of which nothing is known are
 interpreted a second time, with the type that the calls in the same module agree on, and so are those that a transform
-runs with the objects of nnx, which are edited by their own methods. Calls in other modules say
+runs with the objects of nnx or of a class of the project, whose methods may edit them. Calls in other modules say
 nothing: what is found in a file depends on that file and its imports.
 """
 
@@ -87,16 +87,25 @@ def wanted(it: Interpreter) -> dict[ir.Param, dict[Path, Type]]:
     out: dict[ir.Param, dict[Path, Type]] = {}
     facts = it.context.facts
     edited = [_edited(mutation.place) for each in facts.functions for mutation in each.mutations.values()]
-    for owner in dict.fromkeys((*edited, *facts.traced)):
+    around = [owner for function in facts.traced for owner in _outward(function)]
+    for owner in dict.fromkeys((*edited, *around)):
         for param in owner.params if owner is not None else ():
             known = it.given.get(param, {})
             for path in facts.given.get(param, ()):
                 if path in known or (told := _told(it, param, path)) is None:
                     continue
-                if owner in edited or is_graph(told[0]):
+                if owner in edited or is_graph(told[0]) or told[0].cls is not None:
                     facts.told[param, path] = told
                     out.setdefault(param, dict(known))[path] = told[0]
     return out
+
+
+def _outward(function: ir.Function) -> Iterator[ir.Function]:
+    """A function and those that it stands in, whose parameters it may capture."""
+    outer: ir.Function | None = function
+    while outer is not None:
+        yield outer
+        outer = outer.parent
 
 
 def _told(it: Interpreter, param: ir.Param, path: Path) -> tuple[Type, int] | None:
@@ -124,7 +133,8 @@ def _param(root: Root) -> ir.Param | None:
 
 
 def _tells(type_: Type) -> bool:
-    return type_.kind in ("array", "state") or is_frozen(type_) or is_graph(type_)
+    known = type_.kind == "instance" and type_.cls is not None
+    return type_.kind in ("array", "state") or known or is_frozen(type_) or is_graph(type_)
 
 
 def _as_given(type_: Type) -> Type:

@@ -352,6 +352,11 @@ def decorate(it: Interpreter, decorator: Value, value: Value, node: ir.Expr) -> 
         }.get(decorator.name)
         if role is not None:
             return Func(value.function, value.context, value.frame, value.captured, role)
+    if isinstance(node, ir.GetAttr) and node.name in ("setter", "deleter") and isinstance(value, Func):
+        known = it.eval(node.base)
+        if isinstance(known, Func) and known.role == "property":
+            it.veiled.add(value.function)
+            return known  # which is still what reading the attribute gives
     if not isinstance(decorator, _CALLABLE):
         if isinstance(value, Func):
             it.veiled.add(value.function)
@@ -1167,6 +1172,9 @@ def _mutator(
     heap = it.state.heap
     if name in ("append", "extend", "insert", "appendleft"):
         order.added(it, base)
+        for value, at in args.every():
+            for part in value.items if isinstance(value, Tup) else ():
+                order.placed(it, part, at)
     if name == "extend" and args.pos:
         order.mark(it, base, order.source_of(it, args.pos[0][0], args.pos[0][1]))
     if name == "sort":
@@ -1444,7 +1452,7 @@ def _note_rebuilt(it: Interpreter, signature: Signature, function: Value, ref: i
         what = "def"
     elif isinstance(function, Wrapped) and function.mode not in ("memo", "handler", *COMPILED):
         what = "wrapped"
-    elif isinstance(function, Partial) and _followable(it, function.func):
+    elif isinstance(function, Partial) and (_followable(it, function.func) or _of_own(it, function.func)):
         what = "partial"
     elif isinstance(function, Bound) and types.typeof(it, function.receiver).kind not in ELEMENTS:
         what = "method"
@@ -1495,6 +1503,14 @@ def _target(it: Interpreter, function: Value) -> tuple[Func | None, tuple[tuple[
         names = it.state.env.items()
         gives += [(param, name) for param, value in given for name, held in names if held == value]
     return function, tuple(gives)
+
+
+def _of_own(it: Interpreter, value: Value) -> bool:
+    """Whether a function is a method of an attribute of the object that a method is called on."""
+    if isinstance(value, Bound):
+        value = value.receiver if isinstance(value.receiver, Sym) else NOTHING
+        return isinstance(value, Sym) and _below_own(it, value.child((".", "")))
+    return isinstance(value, Sym) and _below_own(it, value)
 
 
 def _below_own(it: Interpreter, value: Sym) -> bool:
@@ -1596,8 +1612,7 @@ def _result(
     if kind == "none":
         return NOTHING
     if kind == "generator":
-        generators.made(it, args.named(params, kinds[1]), args, ref, name or verb)
-        return it.fresh(UNKNOWN, ref, verb)
+        return it.fresh(generators.made(it, args.named(params, kinds[1]), args, ref, name or verb), ref, verb)
     if kind == "unordered":
         return order.fresh_list(it, ref, verb, Origin(it.context, ref, name or f"Path.{verb}"))
     if kind == "key" and verb != "clone":

@@ -99,9 +99,9 @@ class ClassInfo:
         return bool(stored) and all(type_.kind == "array" and type_.certain for type_ in stored)
 
     def keeps_buffer(self, name: str) -> bool:
-        """Whether all that is stored under a name is a numpy array."""
-        stored = self.stored.get(name, ())
-        return bool(stored) and all(type_.kind == "numpy" for type_ in stored)
+        """Whether what is stored under a name is a numpy array, for all that is known of it."""
+        kinds = {type_.kind for type_ in self.stored.get(name, ())}
+        return "numpy" in kinds and kinds <= {"numpy", "", "entropy"}
 
     def keeps_ndarrays(self, name: str, classes: Iterable[ClassInfo]) -> bool:
         """Whether all that is stored under a name is an array of NumPy, and none of its scalars."""
@@ -139,10 +139,17 @@ class ClassInfo:
                 known = decorator_family(name)
                 if known is not None:
                     equal = options.get("eq") != Const(False)
+                    if info.family[1] and equal and self.unhashable_field():
+                        return False  # the hash is that of the fields
                     return info.family[1] or not equal or options.get("unsafe_hash") == Const(True)
             if "__eq__" in info.namespace:
                 return False
         return True
+
+    def unhashable_field(self) -> str:
+        """The first field that has no hash, by its annotation."""
+        kinds = ("list", "dict", "set", "array", "numpy")
+        return next((f.name for f in self.fields().values() if f.type.kind in kinds and not f.meta), "")
 
     @property
     def hashes_itself(self) -> bool:
@@ -154,11 +161,19 @@ class ClassInfo:
         """Whether nothing is known to be behind an instance but what the class says; its hash is its identity."""
         for info in self.lineage():
             bases = [base for base in info.bases if not isinstance(base, ClassValue)]
-            if info.cls.decorators or any(base not in _PLAIN for base in bases):
+            if any(base not in _PLAIN for base in bases) or not info.keeps_identity:
                 return False
             if not _OWN_EQUALITY.isdisjoint(info.namespace):
                 return False
         return True
+
+    @property
+    def keeps_identity(self) -> bool:
+        """Whether no decorator says when two instances are equal."""
+        known = [options for name, options in self.decorators if decorator_family(name) is not None]
+        return len(known) == len(self.cls.decorators) and all(
+            options.get("eq") == Const(False) for options in known
+        )
 
     @property
     def family(self) -> tuple[str, bool]:

@@ -8,8 +8,19 @@ from pytest_purestate._check import ir
 from pytest_purestate._check.apis import OBJECTS
 from pytest_purestate._check.flow import aliases, callers, defaults, order, statics, types, variables
 from pytest_purestate._check.flow.classes import family_of, is_frozen
-from pytest_purestate._check.flow.facts import Handed, Mutation, Renewal
-from pytest_purestate._check.flow.values import NOTHING, Choice, Const, Range, Root, Sym, Type, Value, leaves
+from pytest_purestate._check.flow.facts import Effect, Handed, Mutation, Renewal
+from pytest_purestate._check.flow.values import (
+    NOTHING,
+    Choice,
+    ClassValue,
+    Const,
+    Range,
+    Root,
+    Sym,
+    Type,
+    Value,
+    leaves,
+)
 from pytest_purestate._check.model import Confidence
 
 if TYPE_CHECKING:
@@ -276,6 +287,14 @@ def store_attribute(it: Interpreter, base: Value, target: ir.GetAttr, value: Val
     elif isinstance(base, Choice):
         for option, _ in base.options:
             store_attribute(it, option, target, value, node)
+    elif isinstance(base, ClassValue) and it.frame.function is not None:
+        static = types.tells_shape(it, value)
+        what = f"{base.info.name}.{target.name}"
+        statement = getattr(node, "ref", target.ref)
+        effect = Effect(
+            it.context, target.ref, "global", what, statement, static=static, sources=types.sources(it, value)
+        )
+        it.frame.facts.effects.setdefault(target.ref, effect)
 
 
 def _put_back(it: Interpreter, base: Value, name: str, value: Value) -> bool:

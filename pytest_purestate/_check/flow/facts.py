@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
@@ -80,11 +81,20 @@ def _names(target: ir.Expr) -> Iterator[ir.Name]:
             yield from _names(item)
 
 
+_MAKES = re.compile(r"_*(init|create|make|build|reset|setup|new|sample_input)")
+"""Functions that are given a key to make something with, once."""
+
+
 def draws(use: Use) -> bool:
-    """Whether numbers come of a use: it draws them, or splits the key in a function that draws from a part of it."""
+    """Whether numbers come of a use: it draws them, or splits the key in a function that draws from a part of it.
+
+    A function of which nothing is known is taken to draw, unless it is called like one that makes something.
+    """
     while use.inner is not None:
         use = use.inner
-    return use.kind == "draw" or (use.kind == "split" and use.call in use.context.facts.drawn)
+    if use.kind == "split":
+        return use.call in use.context.facts.drawn
+    return use.kind in ("draw", "apply") or (use.kind == "unknown" and _MAKES.match(use.verb) is None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

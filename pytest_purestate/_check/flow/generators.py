@@ -10,7 +10,7 @@ from pytest_purestate._check import ir
 from pytest_purestate._check.flow import keys, types
 from pytest_purestate._check.flow.facts import Effect, IgnoredKey, Unseeded
 from pytest_purestate._check.flow.results import children
-from pytest_purestate._check.flow.values import NOTHING, Ext, Root, Sym, Value
+from pytest_purestate._check.flow.values import NOTHING, UNKNOWN, Ext, Root, Sym, Type, Value
 
 if TYPE_CHECKING:
     from pytest_purestate._check.flow.calls import Args
@@ -26,14 +26,16 @@ _RESEEDS = frozenset(("seed", "set_state", "setstate"))
 _ONCE = frozenset(("__init__", "__post_init__", "__new__"))
 
 
-def made(it: Interpreter, given: tuple[Value, int] | None, args: Args, ref: int, name: str) -> None:
-    """A generator is made; note one without a seed."""
+def made(it: Interpreter, given: tuple[Value, int] | None, args: Args, ref: int, name: str) -> Type:
+    """A generator is made; note one without a seed. Gives the type of what it draws."""
     known = given is not None and given[0] != NOTHING
     if given is not None and known:
         keys.note_seed(it, given, ref, "generator")
     if not known and not args.star and "**" not in args.kw:
         it.frame.unseeded.append((ref, name, it.state.path))
         it.frame.facts.effects.setdefault(ref, Effect(it.context, ref, "unseeded", name, it.frame.statement))
+        return Type("entropy", name=name)
+    return UNKNOWN
 
 
 def find_ignored(it: Interpreter, frame: Frame) -> None:

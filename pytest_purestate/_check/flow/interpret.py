@@ -195,13 +195,21 @@ class Interpreter:
         value = self.state.env[name] = Sym(Root("local", UNKNOWN, name))
         return value
 
-    def _method(self, value: Value | None) -> Value | None:
-        """A method of a library's object, by itself: what it is must not be lost where the object is not seen."""
+    def _method(self, value: Value | None, around: Frame | None = None) -> Value | None:
+        """A method of a library's object, by itself: what it is must not be lost where the object is not seen.
+
+        So it is with a method of a container of the frame ``around``, which is captured along with it.
+        """
         if isinstance(value, Sym) and value.path and value.path[-1][0] == ".":
             base, member = Sym(value.root, value.path[:-1]), str(value.path[-1][1])
             kind = types.typeof(self, base).kind
             if member in ELEMENTS.get(kind, ()) or (kind in _WRITERS and self.known.method(kind, "", member)):
                 return Bound(base, member)
+            if around is not None and kind in ("list", "dict", "set") and edits.is_mutator(member, 1):
+                env = (around.state or around.last).env
+                named = next((name for name, held in env.items() if held == base), "")
+                held = self.outer(named, self.frame) if named else None
+                return Bound(held, member) if isinstance(held, Sym) else value
         return value
 
     def outer(self, name: str, frame: Frame) -> Value:
@@ -212,9 +220,11 @@ class Interpreter:
         parent = frame.parent
         while parent is not None and parent.function is not None:
             state = parent.state or parent.last
-            value = self._method(state.env.get(name))
+            value = self._method(state.env.get(name), parent)
             if value is not None or name in parent.function.bound:
                 if isinstance(value, _STATIC):
+                    if isinstance(value, Bound):
+                        return value
                     if name in parent.jitted:
                         parent.facts.kept.add(parent.jitted[name])
                     return value
@@ -713,6 +723,9 @@ class Interpreter:
                 type_ = types.annotation_type(self, statement.annotation)
                 if default is not None and (held := types.typeof(self, default)).kind in OBJECTS:
                     type_ = held  # ``kernel_init: Callable = nn.initializers.normal()``
+                made = self.state.heap.get(default.child((".", "made"))) if isinstance(default, Sym) else None
+                if made is not None and types.entropy_of(types.typeof(self, made)):
+                    type_ = types.typeof(self, made)  # ``seed: int = field(default_factory=...)``
                 defaults.note_field(self, info, statement, default)
                 meta = isinstance(default, Sym) and default.child((".", "meta")) in self.state.heap
                 info.own_fields[name] = Field(name, type_, statement.target.ref, default, meta)

@@ -55,7 +55,7 @@ __all__ = [
 ]
 
 _OPTIMIZER_STATE = re.compile(
-    r"(opt|optim|optimi[sz]er|tx|internal|inner)\w*_state|opt_?state|optimi[sz]er_state"
+    r"(opt|optim|optimi[sz]er|tx|internal|inner)\w*_state|opt_?state|optimi[sz]er_state|(^|_)(opt|optim)$"
 )
 _STEPPED = ("params", "opt_state", "step")
 _APPLIES = re.compile(r"_*apply_?updates$", re.IGNORECASE)

@@ -228,7 +228,9 @@ def unhashable(it: Interpreter, value: Value) -> tuple[str, int, Confidence] | N
     if type_.name == "ndarray":
         return "a NumPy array", made, sure
     if type_.kind == "instance" and type_.cls is not None and not type_.cls.hashable:
-        return f"an instance of `{type_.cls.name}`, which has no hash", made, sure
+        field_ = type_.cls.unhashable_field()
+        why = f"whose field `{field_}` has no hash" if field_ and type_.cls.family[1] else "which has no hash"
+        return f"an instance of `{type_.cls.name}`, {why}", made, sure
     return None
 
 

@@ -95,9 +95,13 @@ def _dotted(node: ir.Expr) -> str:
 
 def _returns(node: object, name: str) -> bool:
     """Whether a statement returns what a name holds: by itself, or as an item of a tuple or an argument of none."""
-    value = node.value if isinstance(node, ir.Return) else None
-    items = value.items if isinstance(value, ir.Sequence) else (value,)
-    return any(isinstance(item, ir.Name) and item.id == name for item in items)
+    todo: list[ir.Expr | None] = [node.value if isinstance(node, ir.Return) else None]
+    while todo:
+        item = todo.pop()
+        if isinstance(item, ir.Name) and item.id == name:
+            return True
+        todo += item.items if isinstance(item, ir.Sequence) else ()
+    return False
 
 
 def _find_branches(frame: Frame, function: ir.Function, assigned: Sequence[ir.Assign]) -> None:

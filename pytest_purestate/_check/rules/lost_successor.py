@@ -68,6 +68,14 @@ def _carries(module: ModuleFacts, facts: FunctionFacts) -> bool:
     return trace is not None and trace.mode in _LOOPS
 
 
+def _of_self(facts: FunctionFacts, lost: Lost) -> bool:
+    """Whether a method makes a successor of its object, and returns something else."""
+    receiver = facts.function.receiver if facts.function is not None else ""
+    bases = [place.root.base for place in facts.returned if place.root.base is not None]
+    others = any(base.root.name == receiver for base in bases)
+    return bool(receiver) and lost.old == receiver and not others
+
+
 def _confidence(module: ModuleFacts, facts: FunctionFacts, lost: Lost) -> Confidence | None:
     if lost.role == "named":
         return Confidence.MEDIUM
@@ -84,7 +92,9 @@ def _confidence(module: ModuleFacts, facts: FunctionFacts, lost: Lost) -> Confid
         if not lost.name and any(effect.kind == "clock" for effect in facts.effects.values()):
             return None  # it measures how long the step takes
         return Confidence.MEDIUM
-    if lost.kept in ("self", "caller") and lost.role == "params" and not dropped and facts.returns_value:
+    if lost.kept in ("self", "caller") and not dropped and facts.returns_value:
+        if lost.role != "params" and not _of_self(facts, lost):
+            return None
         return Confidence.MEDIUM
     return None
 

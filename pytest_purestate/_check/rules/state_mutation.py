@@ -207,6 +207,13 @@ def _message(module: ModuleFacts, mutation: Mutation, name: str) -> str:
 def check(module: ModuleFacts) -> Iterator[Finding]:
     """One finding for each edit of a state that the caller, a cache or a frozen object can see."""
     helpers = module.by_function()
+    direct = {
+        mutation.ref
+        for facts in module.functions
+        for mutation in facts.mutations.values()
+        if mutation.through is None and mutation.visible and _confidence(module, facts, mutation) is not None
+        if _confidence(module, facts, mutation) != Confidence.LOW
+    }
     done: set[int] = set()
     for facts in module.functions:
         for mutation in facts.mutations.values():
@@ -228,7 +235,11 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
                 owner = through.place.root.owner
                 helper = helpers.get(owner) if isinstance(owner, ir.Function) else None
                 told = helper is not None and _handed(module, helper, through) is not None
-                if through.evidence >= Confidence.MEDIUM or told:
+                innermost = through
+                while innermost.through is not None:
+                    innermost = innermost.through
+                own = innermost.ref in direct and innermost.context is module.context
+                if through.evidence >= Confidence.MEDIUM or told or own:
                     continue  # the helper's own finding says it
                 lowered = through.context.lowered
                 related = (Label(lowered.span(through.ref), where, lowered.source.path),)
