@@ -206,7 +206,7 @@ def test_standard_input_under_the_name_of_a_notebook(
     "cell",
     [
         "%time x = 1\ny = 2", "!ls -l\nx = 1", "x = !ls\ny = 1", "files = %sx ls ü\ny", "?x\ny = 1", "x.y?\ny = 1",
-        "x??\n", "%%time\nx = 1", "%%capture out\nx = 1\n!ls", "if True:\n    !ls\n    x = 1", "x = %time f(1)",
+        "x??\n", "%%time\nx = 1", "%%capture out\nx = 1\n!ls", "if True:\n    !ls\n    x = 1", "try:\n    import x\nexcept ImportError:\n    %pip install x", "try:\n    x\nfinally:\n    !ls", "x = %time f(1)",
         "  %magic\nx", "%", "!", "a, b = !ü",
     ],
 )  # fmt: skip

@@ -193,4 +193,5 @@ class Knowledge:
 
     def method(self, kind: str, cls: str, name: str) -> Signature | None:
         """What is known of the method ``name`` of values of this kind, or of the class with the dotted name ``cls``."""
-        return (self.declared(f"{cls}.{name}") if cls else None) or find_method(kind, name)
+        own = self.declared(f"{cls}.{name}") or table().get(f"{canonical(cls)}.{name}") if cls else None
+        return own or find_method(kind, name)

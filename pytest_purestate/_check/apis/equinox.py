@@ -12,5 +12,7 @@ equinox.tree_at(where, pytree, replace): returns copy pytree; pure; succeeds pyt
 equinox.apply_updates(model, updates): returns copy model; pure; succeeds model as params
 equinox.{partition,combine,filter}(pytree): returns opaque; pure
 equinox.tree_inference(pytree): returns same pytree; pure
+equinox.nn.{BatchNorm,SpectralNorm}.__call__(x, state, *, key): consumes key as apply; returns pair array state;
+    succeeds state as collections
 @{module,equinox}.__call__(x, *, key, rng): consumes key rng as apply; returns opaque
 """

@@ -1,4 +1,4 @@
-"""The code of a cell: IPython's magics and shell lines become comments, and what cannot be parsed is told."""
+"""The code of a cell: IPython's magics and shell lines become statements that do nothing; what is no Python is told."""
 
 from __future__ import annotations
 
@@ -32,18 +32,32 @@ def plain(code: str) -> str:
     if problem(code) is None:
         return code  # a line of a string may begin with a percent sign
     code = _ASSIGNED.sub(lambda match: match["target"] + _value(match["magic"]), code)
-    return _LINE.sub(lambda match: match["indent"] + _comment(match["magic"]), code)
+    ways = [_LINE.sub(lambda match, way=way: match["indent"] + way(match["magic"]), code) for way in _WAYS]  # type: ignore[misc]
+    return next((way for way in ways if problem(way) is None), ways[0])
+
+
+def _statement(magic: str) -> str:
+    """A statement of the same length, since a block may hold nothing else."""
+    if not magic:
+        return ""
+    return "pass #" + magic[6:] if len(magic) > 5 and magic[:6].isascii() else _after("0", magic)
 
 
 def _comment(magic: str) -> str:
-    if len(magic) > 1:
-        return "#" + magic[1:]
-    return "#" if magic else ""
+    """A comment of the same length, which may be indented as it likes."""
+    return f"#{blank(magic[0])[1:]}{magic[1:]}" if magic else ""
+
+
+_WAYS = (_statement, _comment)
+
+
+def _after(first: str, magic: str) -> str:
+    return first + blank(magic)[1:]
 
 
 def _value(magic: str) -> str:
     """Something of the same length to assign."""
-    return "0" + (" #" + magic[3:] if len(magic) > 2 and magic[:3].isascii() else blank(magic[1:]))
+    return "0" + (" #" + magic[3:] if len(magic) > 2 and magic[:3].isascii() else blank(magic)[1:])
 
 
 def problem(code: str) -> tuple[int, int, str] | None:

@@ -99,6 +99,7 @@ class Args:
     star: bool = False
     literals: set[int] = field(default_factory=set)  # refs of arguments spelled as literals
     names: dict[int, str] = field(default_factory=dict)  # refs of arguments spelled as a name or attribute
+    before: int = 0  # how many positions come before one that is spread, and so are known
 
     def named(self, params: Sequence[str], name: str) -> tuple[Value, int] | None:
         if name in self.kw:
@@ -212,6 +213,7 @@ def _arguments(it: Interpreter, node: ir.Call, name: str, callee: Value) -> Args
             if isinstance(value, Tup):
                 args.pos.extend((item, arg.value.ref) for item in value.items)
             else:
+                args.before = args.before if args.star else len(args.pos)
                 args.star = True
                 args.pos.append((value, arg.value.ref))
         elif arg.star == "**":
@@ -1148,8 +1150,9 @@ def _call_class_member(it: Interpreter, base: ClassValue, name: str, args: Args,
 
 def _created(it: Interpreter, type_: Type, args: Args, ref: int) -> Sym:
     sym = it.fresh(type_, ref, "create")
-    for name, (value, _) in args.kw.items():
+    for name, (value, at) in args.kw.items():
         it.state.heap[sym.child((".", name))] = value
+        defaults.note_value(it, value, "stored", at, name)
     return sym
 
 
@@ -1258,7 +1261,8 @@ def _apply_signature(
         given = args.given(params, param, receiver, ref)
         if given is not None:
             stored = Tup(tuple([value for value, _ in args.every()]))
-            edits.mutate(it, given[0], None, ref, given[1], verb, stored=stored)
+            how = verb if receiver is not None else ".".join((name or verb).split(".")[-2:])
+            edits.mutate(it, given[0], None, ref, given[1], how, stored=stored)
     for param in signature.ordered:
         given = args.named(params, param)
         if given is not None:
@@ -1681,6 +1685,20 @@ def _unknown(it: Interpreter, args: Args, ref: int, verb: str, name: str = "") -
     return result
 
 
+def _only_steps(
+    it: Interpreter, node: ir.Call, called: ir.Function, value: Value
+) -> tuple[int, str, str, Type, Confidence, int] | None:
+    """What is noted of a call that does nothing but make the successor of its receiver."""
+    known = value.root.succeeds if isinstance(value, Sym) and not value.path else None
+    receiver = node.func.base if isinstance(node.func, ir.GetAttr) else None
+    if known is None or not isinstance(receiver, ir.Name) or it.state.env.get(receiver.id) != known.old:
+        return None
+    summary = it.summaries.get(called)
+    if called.owner is None or summary is None or summary.effects or summary.mutations or summary.stores:
+        return None
+    return node.ref, called.name, "", types.typeof(it, known.old), Confidence.HIGH, receiver.ref
+
+
 # --- results thrown away -------------------------------------------------------------------
 
 
@@ -1689,9 +1707,17 @@ def statement_call(it: Interpreter, node: ir.ExprStmt) -> None:
     frame = it.frame
     frame.pure = None
     assert isinstance(node.value, ir.Call)
+    before = len(frame.facts.effects), len(frame.facts.mutations)
     value = it.eval(node.value)
-    noted = frame.pure
+    noted: tuple[int, str, str, Type, Confidence, int] | None = frame.pure
     frame.pure = None
+    called = frame.facts.calls.get(node.value.ref)
+    if (
+        noted is None
+        and called is not None
+        and before == (len(frame.facts.effects), len(frame.facts.mutations))
+    ):
+        noted = _only_steps(it, node.value, called, value)
     if noted is None or noted[0] != node.value.ref:
         successions.left_behind(it, value, node.value, node.value.ref)
         return

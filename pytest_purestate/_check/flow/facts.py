@@ -81,7 +81,7 @@ def _names(target: ir.Expr) -> Iterator[ir.Name]:
             yield from _names(item)
 
 
-_MAKES = re.compile(r"_*(init|create|make|build|reset|setup|new|sample_input)")
+_MAKES = re.compile(r"_*(init|create|make|build|generate|reset|setup|new|sample_input)")
 """Functions that are given a key to make something with, once."""
 
 

@@ -111,17 +111,17 @@ def picked(
     if not listed and not named:
         return
     params = parameters(wrapped.func) or ()
-    if not args.star:
-        for position, (value, ref) in enumerate(args.pos):
-            name = params[position] if position < len(params) else ""
-            found = [
-                listed.get(position),
-                named.get(name) if name else None,
-                listed.get(position - len(args.pos)),
-            ]
-            known = [sure for sure in found if sure is not None]
-            if known:
-                yield Picked(value, ref, name, any(known))
+    count = args.before if args.star else len(args.pos)
+    for position, (value, ref) in enumerate(args.pos[:count]):
+        name = params[position] if position < len(params) else ""
+        found = [
+            listed.get(position),
+            named.get(name) if name else None,
+            listed.get(position - count) if not args.star else None,
+        ]
+        known = [sure for sure in found if sure is not None]
+        if known:
+            yield Picked(value, ref, name, any(known))
     for name, (value, ref) in args.kw.items():
         sure = named.get(name)
         if sure is None and by_keyword and name in params:

@@ -269,8 +269,8 @@ def find_lost(it: Interpreter, frame: Frame) -> None:
         groups.setdefault(product.ref, []).append((root, product))
     carried = [(root, product) for root, product in frame.products.items() if root in frame.looked]
     used = {product.call for root, product in carried if _role(root) == "params"}
-    sites = {_site(root) for root, _ in carried}
-    whole = {_site(root) for root, _ in carried if root in frame.whole}
+    sites = {(_site(root), top) for root, _ in carried for top in _tops(root)}
+    whole = {(_site(root), top) for root, _ in carried if root in frame.whole for top in _tops(root)}
     followed = {
         old.root
         for root in frame.products
@@ -305,7 +305,7 @@ def find_lost(it: Interpreter, frame: Frame) -> None:
         through = (
             root.origin is None or root.origin.context is not it.context or root.origin.ref != product.call
         )
-        if through and _site(root) in (whole if parts else sites):
+        if through and any((_site(root), top) in (whole if parts else sites) for top in _tops(root)):
             continue  # one function run more than once, as sharpness-aware training does, of which one run counts
         fields = [] if parts or known.role != "fields" else _fields(frame, root, olds)
         made = [(root.succeeds, product.passes) for root, product in group]
@@ -361,6 +361,12 @@ def _line(old: Value) -> list[Sym]:
 
 def _role(root: Root) -> str:
     return root.succeeds.role if root.succeeds is not None else ""
+
+
+def _tops(root: Root) -> set[Root]:
+    """The objects that a successor, and those before it, take the place of, or of a part of which."""
+    known = root.succeeds
+    return {old.root for old in _line(known.old)} if known is not None else set()
 
 
 def _site(root: Root) -> tuple[object, int] | None:

@@ -14,7 +14,7 @@ __all__ = ["edited_copies"]
 
 _COPYING = frozenset("jit vmap grad scan fori while map cond".split())
 """The transforms that hand a function a copy of each argument; those of nnx put the edits back."""
-_EDITS = frozenset(("setattr", "setitem", "update"))
+_EDITS = frozenset(("setattr", "setitem", "update", "nnx.update"))
 
 
 def edited_copies(module: ModuleFacts, code: str) -> Iterator[Finding]:
@@ -30,6 +30,9 @@ def edited_copies(module: ModuleFacts, code: str) -> Iterator[Finding]:
             flag = mutation.static and not mutation.op  # as ``model.training = False``
             if mutation.how.partition(":")[0] not in _EDITS or flag or root in back or root in done:
                 continue
+            merged = (leaf for part in root.made_of for leaf in leaves(part))
+            if root.kind == "local" and any(isinstance(part, Sym) and part.root in back for part in merged):
+                continue  # the state that it was put together from shares its variables
             if is_graph(root.type) and _is_copy(facts, direct, root):
                 done.add(root)
                 yield _finding(module, facts, trace, mutation, code)

@@ -52,8 +52,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pytest_purestate._check import ir
 from pytest_purestate._check.flow.facts import ModuleFacts, draws
-from pytest_purestate._check.model import Finding, Rule, Severity
+from pytest_purestate._check.model import Confidence, Finding, Rule, Severity
 from pytest_purestate._check.rules._reuse import scope_of
 
 _REPEATED = frozenset("jit nnx-jit scan fori while map cond kernel nnx".split())
@@ -74,6 +75,15 @@ _HELP = {
     "call": "pass the key in as an argument",
     "field": "leave the default out and pass the key in, or make it in the constructor from an argument",
 }
+
+
+def _evaluates(function: ir.Function | None) -> bool:
+    """Whether a function, or one around it, is called like one that evaluates, always on the same numbers."""
+    while function is not None:
+        if "eval" in function.name.lower():
+            return True
+        function = function.parent
+    return False
 
 
 def check(module: ModuleFacts) -> Iterator[Finding]:
@@ -102,7 +112,7 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
                 primary=module.label(constant.ref, here),
                 related=(module.label(use.ref, f"`{use.verb}` consumes it here"),) if use is not None else (),
                 help=_HELP[where],
-                confidence=constant.confidence,
+                confidence=Confidence.LOW if _evaluates(facts.function) else constant.confidence,
                 scope=scope_of(facts),
             )
 

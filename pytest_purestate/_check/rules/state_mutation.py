@@ -80,7 +80,7 @@ _HOW = {
 def _confidence(module: ModuleFacts, facts: FunctionFacts, mutation: Mutation) -> Confidence | None:
     """How sure it is that a state is edited; None when nothing says so."""
     root, type_ = mutation.place.root, mutation.type
-    if mutation.how.startswith("setattr"):
+    if mutation.how.startswith("setattr") or mutation.how == "nnx.update":
         return None
     if type_.kind == "array" or is_graph(root.type):
         return None  # it raises, which another rule tells; what is of nnx is edited in place by design
