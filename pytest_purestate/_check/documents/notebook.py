@@ -61,6 +61,8 @@ def view(raw: bytes) -> View:
     sources = [_joined(source) for _, source in cells]
     if any(_RECORD in source for source in sources):
         raise DocumentError("is not a notebook of Python: a cell has a record separator in it")
+    if any("\ud800" <= char <= "\udfff" for source in sources for char in source):
+        raise DocumentError("is not a notebook of Python: a cell has a lone surrogate, which is not text")
     python, parts, problems, start = "", [], [], 0
     for (number, _), source in zip(cells, sources, strict=True):
         code = plain(source)
