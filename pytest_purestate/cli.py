@@ -61,6 +61,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_check(commands)
     _add_rule(commands)
     _add_explain(commands)
+    clean = commands.add_parser("clean", help="remove the results that are kept")
+    clean.set_defaults(run=_clean)
+    clean.add_argument("--cache-dir", type=Path, metavar="DIR", help="as for `check`")
     return parser
 
 
@@ -86,6 +89,10 @@ def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--jobs", type=_jobs, metavar="N", help="worker processes, default one a CPU; 0: in this process"
     )
 
+    check.add_argument("--no-cache", action="store_true", help="check everything anew, and keep nothing")
+    check.add_argument(
+        "--cache-dir", type=Path, metavar="DIR", help="where results are kept, default: .purestate_cache"
+    )
     add_rules(check)
     add_files(check)
     add_fixes(check)
@@ -193,6 +200,23 @@ def _explain(options: argparse.Namespace) -> int:
     try:
         _write(explain_place(options.place, settings_finder(options), options.output_format, sys.stdout))
     except (ConfigError, ExplainError) as error:
+        print(f"purestate: {error}", file=sys.stderr)
+        return ERROR
+    return CLEAN
+
+
+def _clean(options: argparse.Namespace) -> int:
+    from pytest_purestate._check.cache import clean, folder_of
+    from pytest_purestate._check.discovery import Target
+    from pytest_purestate.config import ConfigError, ConfigFinder
+
+    try:
+        here = Target(Path.cwd(), ".", ConfigFinder().of(Path.cwd()))
+        folder = folder_of([here], options.cache_dir)
+        print(
+            f"removed {folder}" if clean(folder) else f"nothing to remove: there are no results in {folder}"
+        )
+    except (ConfigError, OSError) as error:
         print(f"purestate: {error}", file=sys.stderr)
         return ERROR
     return CLEAN

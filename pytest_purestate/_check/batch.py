@@ -74,6 +74,7 @@ def run_batch(paths: Sequence[Path], within: Sequence[Path] | None, directory: P
 
 
 def _answer(request: Request) -> Reply:
+    from pytest_purestate._check.cache import Cache, folder_of
     from pytest_purestate._check.discovery import MissingPathError, discover
     from pytest_purestate._check.engine import check_targets
     from pytest_purestate.config import ConfigError, ConfigFinder
@@ -84,7 +85,7 @@ def _answer(request: Request) -> Reply:
         if request["within"] is not None:
             kept = [Path(path).absolute() for path in request["within"]]
             targets = [t for t in targets if any(t.file.is_relative_to(path) for path in kept)]
-        run = check_targets(targets, finder.overrides)
+        run = check_targets(targets, finder.overrides, cache=Cache(folder_of(targets, None)))
     except (ConfigError, MissingPathError) as error:
         return {"groups": [], "summary": "", "error": str(error)}
 

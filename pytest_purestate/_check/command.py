@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pytest_purestate._check import fixing
 from pytest_purestate._check.adopt import AdoptError, add_comments, make_baseline
+from pytest_purestate._check.cache import Cache, folder_of
 from pytest_purestate._check.discovery import Target
 from pytest_purestate._check.engine import Run, Status, check_targets
 from pytest_purestate._check.files import write_atomically
@@ -73,6 +74,7 @@ def check(options: argparse.Namespace, targets: Sequence[Target], overrides: Ove
         jobs=options.jobs,
         prefilter=not options.no_prefilter,
         baselines=options.write_baseline is None,
+        cache=None if options.no_cache else Cache(folder_of(targets, options.cache_dir)),
     )
     if adopts:
         try:

@@ -308,7 +308,7 @@ def test_an_internal_error_ends_with_status_2_after_the_other_findings(
 ) -> None:
     from pytest_purestate._check import engine
 
-    analyse = engine.analyse  # type: ignore[attr-defined]
+    analyse = engine.analyse
 
     def break_on_clean(source: Source, project: Project, rules: Sequence[Rule]) -> object:
         if source.path == "clean.py":

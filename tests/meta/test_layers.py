@@ -76,6 +76,9 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "_check.suppress": ("_check.comments", "_check.model", "_check.source", "_check.lexer"),
     "_check.fixer": ("_check.model", "_check.source"),
     "_check.report": ("_check.report", "_check.docs", *MODEL, "_check.discovery"),
+    "_check.outcome": (*MODEL, "_check.report"),
+    "_check.checker": CORE,
+    "_check.cache": CORE,
     "_check.fixing": CORE,
     "_check.command": CORE,
     "_check.analysis": (

@@ -40,6 +40,7 @@ class ModuleContext:
         self.interpreter: Interpreter | None = None
         self._globals: dict[str, Sym] = {}
         self._resolved: dict[str, Value | None] = {}
+        self.looked: dict[str, Path | None] = {}  # the modules that its imports may mean, and their files
 
     def global_place(self, name: str, type_: Type) -> Sym:
         """The place that the module variable ``name`` is, for the functions that read it."""
@@ -71,7 +72,7 @@ class ModuleContext:
         """The project's value behind an imported dotted name, or None when it is foreign."""
         if name not in self._resolved:
             self._resolved[name] = None  # an import cycle ends here
-            self._resolved[name] = self.project.lookup(self.file, name)
+            self._resolved[name] = self.project.lookup(self.file, name, self.looked)
         return self._resolved[name]
 
 
@@ -137,14 +138,35 @@ class Project:
         """Whether a dotted name is surely none of the project's."""
         return name.split(".", 1)[0] in self._foreign
 
-    def lookup(self, importer: Path | None, name: str) -> Value | None:
-        """What the absolute (or ``.``-relative) dotted ``name`` means to ``importer``."""
+    def dependencies(self, file: Path) -> tuple[set[Path], set[tuple[Path, str]]]:
+        """The files whose contents matter to one, and the modules that were not found, by who imports them."""
+        files: set[Path] = set()
+        missing: set[tuple[Path, str]] = set()
+        todo = [file]
+        while todo:
+            top = todo.pop()
+            context = self._contexts.get(top)
+            for name, found in context.looked.items() if context is not None else ():
+                if found is None:
+                    missing.add((top, name))
+                elif found not in files:
+                    files.add(found)
+                    todo.append(found)
+        return files - {file}, missing
+
+    def lookup(
+        self, importer: Path | None, name: str, looked: dict[str, Path | None] | None = None
+    ) -> Value | None:
+        """What the absolute (or ``.``-relative) dotted ``name`` means to ``importer``; ``looked`` notes the way."""
         if importer is None or self.is_foreign(name):
             return None
         lead = "." if name.startswith(".") else ""
         parts = name.lstrip(".").split(".")
         for cut in range(len(parts) - 1, 0, -1):
-            file = self._find(importer, lead + ".".join(parts[:cut]))
+            module = lead + ".".join(parts[:cut])
+            file = self._find(importer, module)
+            if looked is not None:
+                looked[module] = file
             if file is not None:
                 context = self.load(file)
                 return None if context is None else self._member(context, parts[cut:])
