@@ -64,10 +64,17 @@ class Checker:
     def __call__(self, index: int) -> FileResult:
         """Check one target. Never raises for what a file may hold."""
         target = self._targets[index]
+        return self._guarded(target, lambda: self._check_target(target))
+
+    def guarded(self, source: Source, target: Target) -> FileResult:
+        """Check one source that could be read. Never raises for what it may hold."""
+        return self._guarded(target, lambda: self.check(source, target.config))
+
+    def _guarded(self, target: Target, check: Callable[[], FileResult]) -> FileResult:
         try:
             self._forget()
             with deep_recursion(), _uncollected():
-                return self._check_target(target)
+                return check()
         except Exception as error:
             finding = own_finding(
                 "PS004", target.path, f"internal error: {_summary(error)}", "please report it with this file"

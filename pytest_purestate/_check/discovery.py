@@ -97,15 +97,15 @@ def _absolute(path: Path, cwd: Path) -> Path:
     return Path(os.path.realpath(path)) if ".." in path.parts else path
 
 
-def is_excluded(file: Path, finder: ConfigFinder) -> bool:
-    """Whether ``force-exclude`` holds for a file or directory named by the user, and a pattern fits it or
-    a directory above it.
+def is_excluded(file: Path, finder: ConfigFinder, *, always: bool = False) -> bool:
+    """Whether ``force-exclude`` holds for a file or directory named by the user (or ``always``), and a pattern fits it
+    or a directory above it.
 
     Raises:
         ConfigError: the settings file is not valid.
     """
     config = finder.of(file.parent)
-    if not config.force_exclude:
+    if not config.force_exclude and not always:
         return False
     excludes = _excludes(config)
     above = [

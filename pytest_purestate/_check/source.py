@@ -76,9 +76,18 @@ class Source:
             except DocumentError as error:
                 raise UnreadableSourceError(str(error)) from error
             if view is not None:
-                return cls(path, file, view.python, _encode(view.python), document=view)
+                return cls.of_view(view, path, file)
         text, encoding, bom = _decode(raw)
         return cls(path, file, text, _encode(text), encoding, bom)
+
+    @classmethod
+    def of_view(cls, view: View, path: str, file: Path | None = None) -> Source:
+        """The Python of a document.
+
+        Raises:
+            UnreadableSourceError: there are null characters in it.
+        """
+        return cls(path, file, view.python, _encode(view.python), document=view)
 
     @classmethod
     def from_text(cls, text: str, path: str = "<text>", file: Path | None = None) -> Source:

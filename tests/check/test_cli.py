@@ -400,6 +400,6 @@ def test_version(purestate: Purestate) -> None:
 def test_help_names_the_commands_there_are(purestate: Purestate) -> None:
     done = purestate("--help")
     assert done.status == 0
-    assert re.findall(r"^    (\w+) ", done.out, re.MULTILINE) == ["check", "rule", "explain"]
+    assert re.findall(r"^    (\w+) ", done.out, re.MULTILINE) == ["check", "rule", "explain", "clean", "lsp"]
     assert "exit status: 0 clean, 1 findings, 2 usage" in done.out
     assert purestate("check", "--help").status == 0

@@ -72,7 +72,7 @@ def test_files_are_forgotten_without_a_trace_in_the_findings(
 
     del checker
     gc.collect()
-    monkeypatch.setattr(engine, "KEPT", 0)
+    monkeypatch.setattr("pytest_purestate._check.checker.KEPT", 0)
     checker = project(tmp_path, 8)
     forgotten = []
     for index in range(9):
@@ -82,7 +82,7 @@ def test_files_are_forgotten_without_a_trace_in_the_findings(
 
 
 def test_what_all_import_is_not_read_again_for_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "KEPT", 0)
+    monkeypatch.setattr("pytest_purestate._check.checker.KEPT", 0)
     checker = project(tmp_path, 40)
     (tmp_path / "library.py").write_text(LIBRARY + "#" * 10 * len(USER))
     reads: list[str] = []

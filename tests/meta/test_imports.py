@@ -34,5 +34,5 @@ def test_nothing_heavy_is_loaded(module: str) -> None:
 
 
 def test_the_check_can_fail() -> None:
-    assert loaded_by("pytest_purestate._check.engine") == ["libcst"]
+    assert loaded_by("pytest_purestate._check.analysis") == ["libcst"]
     assert loaded_by("pytest_purestate._runtime.keys")[:1] == ["jax"]

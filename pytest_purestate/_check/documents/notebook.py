@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from json.decoder import scanstring  # type: ignore[attr-defined]
@@ -17,7 +17,7 @@ from typing import Any
 from pytest_purestate._check.documents import DocumentError, Part, View
 from pytest_purestate._check.documents.cells import blank, plain, problem
 
-__all__ = ["view"]
+__all__ = ["view", "view_of_cells"]
 
 _RECORD = "\x1e"
 _END = f"\n{_RECORD}\n"
@@ -59,12 +59,25 @@ def view(raw: bytes) -> View:
         raise DocumentError("is not a notebook: it has no cells")
     cells = _code_cells(content)
     sources = [_joined(source) for _, source in cells]
+    restore = partial(_restored, text, [source for _, source in cells], sources)
+    return view_of_cells(
+        [(number, source) for (number, _), source in zip(cells, sources, strict=True)], restore
+    )
+
+
+def view_of_cells(cells: Sequence[tuple[int, str]], restore: Callable[[str], bytes]) -> View:
+    """The view of code cells, given as their numbers and texts.
+
+    Raises:
+        DocumentError: a cell holds what no text holds.
+    """
+    sources = [source for _, source in cells]
     if any(_RECORD in source for source in sources):
         raise DocumentError("is not a notebook of Python: a cell has a record separator in it")
     if any("\ud800" <= char <= "\udfff" for source in sources for char in source):
         raise DocumentError("is not a notebook of Python: a cell has a lone surrogate, which is not text")
     python, parts, problems, start = "", [], [], 0
-    for (number, _), source in zip(cells, sources, strict=True):
+    for number, source in cells:
         code = plain(source)
         wrong = problem(code)
         if wrong is not None:
@@ -76,7 +89,6 @@ def view(raw: bytes) -> View:
         python += code + blank(_END)
         start += len(source.encode()) + len(_END)
     joined = "".join(source + _END for source in sources)
-    restore = partial(_restored, text, [source for _, source in cells], sources)
     return View(joined, python, restore, tuple(parts), tuple(problems))
 
 
