@@ -19,6 +19,7 @@ from pytest_purestate._check.cache import Cache, folder_of
 from pytest_purestate._check.discovery import Target
 from pytest_purestate._check.engine import Run, Status, check_targets
 from pytest_purestate._check.files import write_atomically
+from pytest_purestate._check.progress import Bar
 from pytest_purestate._check.registry import rules_by_code
 from pytest_purestate._check.report import FORMATS, Report, render
 from pytest_purestate._check.report.sources import Sources
@@ -68,14 +69,16 @@ def check(options: argparse.Namespace, targets: Sequence[Target], overrides: Ove
     recheck = functools.partial(
         check_targets, overrides=overrides, jobs=options.jobs, prefilter=not options.no_prefilter
     )
-    run = check_targets(
-        targets,
-        overrides,
-        jobs=options.jobs,
-        prefilter=not options.no_prefilter,
-        baselines=options.write_baseline is None,
-        cache=None if options.no_cache else Cache(folder_of(targets, options.cache_dir)),
-    )
+    with Bar(sys.stderr) as bar:
+        run = check_targets(
+            targets,
+            overrides,
+            jobs=options.jobs,
+            prefilter=not options.no_prefilter,
+            baselines=options.write_baseline is None,
+            cache=None if options.no_cache else Cache(folder_of(targets, options.cache_dir)),
+            done=bar,
+        )
     if adopts:
         try:
             adopted = options.write_baseline

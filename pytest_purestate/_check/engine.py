@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import gc
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -113,6 +113,7 @@ def check_targets(
     deadline: float = DEADLINE,
     baselines: bool = True,
     cache: Cache | None = None,
+    done: Callable[[int, int], None] | None = None,
 ) -> Run:
     """Check files that `discover` found.
 
@@ -124,6 +125,7 @@ def check_targets(
         deadline: as in `check_paths`.
         baselines: hide the findings that the baselines in the settings list.
         cache: where results are looked up, and kept; none by default.
+        done: told how many of the files that must be checked are.
 
     Raises:
         ConfigError: the settings are not valid, or a baseline cannot be read.
@@ -141,7 +143,9 @@ def check_targets(
             if (hit := _looked_up(cache, target, overrides, prefilter)) is not None
         }
     rest = [index for index in range(len(targets)) if index not in known]
-    fresh = _check_all([targets[index] for index in rest], overrides, settings, jobs, prefilter, deadline)
+    fresh = _check_all(
+        [targets[index] for index in rest], overrides, settings, jobs, prefilter, deadline, done
+    )
     if cache is not None:
         for index, result in zip(rest, fresh, strict=True):
             cache.put(targets[index], overrides, result)
@@ -158,6 +162,7 @@ def _check_all(
     jobs: int | None,
     prefilter: bool,
     deadline: float,
+    done: Callable[[int, int], None] | None,
 ) -> list[FileResult]:
     """Check files, in this process or in workers."""
     start = functools.partial(Checker, analyse, tuple(targets), overrides, prefilter)
@@ -172,7 +177,7 @@ def _check_all(
     from pytest_purestate._check import analysis  # once, for all workers
 
     assert analysis is not None
-    outcomes = pool.run(start, len(targets), jobs or pool.available_cpus(), deadline)
+    outcomes = pool.run(start, len(targets), jobs or pool.available_cpus(), deadline, done)
     return [
         _lost(target, outcome, deadline, settings[id(target.config)])
         if isinstance(outcome, pool.Lost)

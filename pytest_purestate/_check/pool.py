@@ -48,11 +48,17 @@ def available_cpus() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-def run(start: Callable[[], Callable[[int], T]], count: int, jobs: int, deadline: float) -> list[T | Lost]:
+def run(
+    start: Callable[[], Callable[[int], T]],
+    count: int,
+    jobs: int,
+    deadline: float,
+    done: Callable[[int, int], None] | None = None,
+) -> list[T | Lost]:
     """Run tasks ``0 .. count-1`` in up to ``jobs`` processes; ``deadline`` is in seconds a task.
 
     ``start`` is called once in every worker and gives the function that does a task. Both it and
-    the results must pickle.
+    the results must pickle. ``done`` is told how many of the tasks are done, now and then.
     """
     results: list[T | Lost | None] = [None] * count
     waiting = deque(range(count))
@@ -79,6 +85,8 @@ def run(start: Callable[[], Callable[[int], T]], count: int, jobs: int, deadline
                         left -= 1
                     waiting.extendleft(reversed(worker.queue))
                     workers[place] = _Worker(start)
+            if done is not None:
+                done(count - left, count)
     finally:
         for worker in workers:
             worker.end()

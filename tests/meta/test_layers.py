@@ -79,6 +79,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "_check.outcome": (*MODEL, "_check.report"),
     "_check.checker": CORE,
     "_check.cache": CORE,
+    "_check.progress": ("rich",),
     "_check.lsp": (*CORE, "pygls", "lsprotocol"),
     "_check.fixing": CORE,
     "_check.command": CORE,
