@@ -105,7 +105,7 @@ def _answer(request: Request) -> Reply:
                     "path": result.path,
                     "file": str(result.file),
                     "code": code,
-                    "line": source.position(first.primary.span.start)[0] if source else 1,
+                    "line": source.place(first.primary.span.start)[1] if source else 1,
                     "headline": first.message,
                     "text": "\n\n".join(render_finding(finding, sources) for finding in findings),
                 }
