@@ -363,10 +363,15 @@ def _role(root: Root) -> str:
     return root.succeeds.role if root.succeeds is not None else ""
 
 
-def _tops(root: Root) -> set[Root]:
-    """The objects that a successor, and those before it, take the place of, or of a part of which."""
+def _tops(root: Root) -> set[Root | None]:
+    """The objects that the state of an optimizer takes the place of; two optimizers may share a function.
+
+    Of other successors it does not matter.
+    """
     known = root.succeeds
-    return {old.root for old in _line(known.old)} if known is not None else set()
+    if known is None or known.role != "optimizer":
+        return {None}
+    return {old.root for old in _line(known.old)}
 
 
 def _site(root: Root) -> tuple[object, int] | None:
