@@ -60,6 +60,7 @@ class Frame:
         self.raises: list[State] = []
         self.loops: list[Loop] = []
         self.depth = 0
+        self.sweeps: set[int] = set()  # loops over a few settings that are written out
         self.began: list[int] = []  # how many calls there were when each loop around began
         self.free: dict[str, Sym] = {}
         self.declared: dict[str, bool] = {}  # name -> nonlocal?

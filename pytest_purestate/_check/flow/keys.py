@@ -283,7 +283,8 @@ def _note_constant(frame: Frame, place: Sym, use: Use) -> None:
         return
     ref, name = root.origin.ref, root.constant
     if root.passes and root.passes == use.passes[: len(root.passes)]:
-        if not name:  # a name says that the passes are meant to share it, as those over several methods do
+        # A name says that the passes are meant to share it, as those over several methods do.
+        if not name and root.passes[-1][0] not in frame.sweeps:
             frame.facts.constants.setdefault(ref, ConstantKey(ref, "loop", use, Confidence.HIGH))
     elif frame.function is not None and frame.function.params and not frame.context.facts.is_test:
         fallback = any(isinstance(guard, tuple) and guard[0] == "none" for guard in use.guards)

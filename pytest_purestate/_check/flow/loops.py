@@ -41,6 +41,7 @@ def loop(
     body: Callable[[], None],
     length: int | None,
     conditional: bool = False,
+    sweep: bool = False,
 ) -> None:
     """Run ``body`` up to twice, joining the paths on which the loop ended earlier.
 
@@ -51,6 +52,8 @@ def loop(
     loop = Loop()
     frame.loops.append(loop)
     number = next(unique)
+    if sweep:
+        frame.sweeps.add(number)
     outer = frame.passes
     before = frame.before
     frame.before = dict(frame.state.env) if frame.state is not None else {}
@@ -103,7 +106,9 @@ def over(
             disorder.pop()
 
     depth = len(disorder)
-    loop(it, begin, run, length(it, iterable))
+    # A few values that are written out are settings to be compared, each from the same start.
+    sweep = isinstance(iterable, Tup) and all(isinstance(item, Const) for item in iterable.items)
+    loop(it, begin, run, length(it, iterable), sweep=sweep)
     del disorder[depth:]
 
 

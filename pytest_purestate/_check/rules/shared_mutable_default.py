@@ -103,12 +103,16 @@ def _confidence(module: ModuleFacts, facts: FunctionFacts, default: SharedDefaul
 
 
 def _edited_later(module: ModuleFacts, facts: FunctionFacts, attribute: str) -> bool:
-    """Whether a method of the same class edits in place what is stored under this name."""
+    """Whether a method of the same class edits in place what is stored under this name.
+
+    What a function gives to an instance that it makes may be edited by any function of the module.
+    """
     owner = facts.function.owner if facts.function is not None else None
     return any(
-        mutation.place.path[:1] == ((".", attribute),) and mutation.how != "setattr"
+        (".", attribute) in (mutation.place.path[:1] if owner is not None else mutation.place.path)
+        and mutation.how != "setattr"
         for other in module.functions
-        if owner is not None and other.function is not None and other.function.owner is owner
+        if owner is None or (other.function is not None and other.function.owner is owner)
         for mutation in other.mutations.values()
     )
 
