@@ -206,7 +206,8 @@ def test_standard_input_under_the_name_of_a_notebook(
     "cell",
     [
         "%time x = 1\ny = 2", "!ls -l\nx = 1", "x = !ls\ny = 1", "files = %sx ls ü\ny", "?x\ny = 1", "x.y?\ny = 1",
-        "x??\n", "%%time\nx = 1", "%%capture out\nx = 1\n!ls", "if True:\n    !ls\n    x = 1", "try:\n    import x\nexcept ImportError:\n    %pip install x", "try:\n    x\nfinally:\n    !ls", "x = %time f(1)",
+        "x??\n", "%%time\nx = 1", "%%capture out\nx = 1\n!ls", "if True:\n    !ls\n    x = 1", "try:\n    import x\nexcept ImportError:\n    %pip install x", "try:\n    x\nfinally:\n    !ls",
+        "!python main.py \\\n  --x=1 \\\n  --y\nx = 1", "x = !ls \\\n -l\ny", "%time\nx = (a % 2) / 2\ny = a != b", "x = %time f(1)",
         "  %magic\nx", "%", "!", "a, b = !ü",
     ],
 )  # fmt: skip
@@ -219,6 +220,12 @@ def test_magics_become_python_of_the_same_length(cell: str) -> None:
 
 @pytest.mark.parametrize("cell", ["%%bash\nls", "%%html\n<b>", "  %%writefile x.py\nx = 1"])
 def test_cells_of_other_languages_are_blank(cell: str) -> None:
+    assert not plain(cell).strip()
+    assert len(plain(cell)) == len(cell)
+
+
+def test_an_indented_cell_is_one_that_ipython_takes_but_we_cannot_show() -> None:
+    cell = " print(1)\nfor i in x:\n  y\n"
     assert not plain(cell).strip()
     assert len(plain(cell)) == len(cell)
 

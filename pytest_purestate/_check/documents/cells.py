@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import re
 import warnings
+from collections.abc import Callable
+from functools import partial
 
 __all__ = ["blank", "plain", "problem"]
 
@@ -12,10 +14,12 @@ _CELL_MAGIC = re.compile(r"\s*%%(\w+)")
 _RUNS_PYTHON = frozenset("time timeit capture prun px".split())
 """The magics of a whole cell whose body is Python."""
 
+_REST = r"(?:[^\n]*\\\n)*[^\n]*"  # a backslash joins lines
 _LINE = re.compile(
-    r"(?P<indent>[ \t]*)(?P<magic>[%!?][^\n]*|[\w.]+(?:\[[^\]\n]*\])?\?{1,2}[ \t]*)$", re.MULTILINE
+    rf"^(?P<indent>[ \t]*)(?P<magic>[%!?]{_REST}|[\w.]+(?:\[[^\]\n]*\])?\?{{1,2}}[ \t]*)$", re.MULTILINE
 )
-_ASSIGNED = re.compile(r"^(?P<target>[ \t]*[\w.,\[\]'\" \t]+=[ \t]*)(?P<magic>[%!][^\n]*)$", re.MULTILINE)
+_ASSIGNED = re.compile(rf"^(?P<target>[ \t]*[\w.,\[\]'\" \t]+=[ \t]*)(?P<magic>[%!]{_REST})$", re.MULTILINE)
+_INDENT = re.compile(r"\n*([ \t]+)")
 _FLAGS = ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 
 
@@ -31,9 +35,18 @@ def plain(code: str) -> str:
         return blank(code)
     if problem(code) is None:
         return code  # a line of a string may begin with a percent sign
-    code = _ASSIGNED.sub(lambda match: match["target"] + _value(match["magic"]), code)
-    ways = [_LINE.sub(lambda match, way=way: match["indent"] + way(match["magic"]), code) for way in _WAYS]  # type: ignore[misc]
+    indent = _INDENT.match(code)
+    if indent is not None and problem(re.sub(f"^{indent[1]}", "", code, flags=re.MULTILINE)) is None:
+        return blank(code)  # IPython takes the indentation off, and lines would not be as long as they are
+    code = _ASSIGNED.sub(_assigned, code)
+    ways = [_LINE.sub(partial(_passed, way), code) for way in _WAYS]
     return next((way for way in ways if problem(way) is None), ways[0])
+
+
+def _passed(way: Callable[[str], str], match: re.Match[str]) -> str:
+    """A magic as something that does nothing, and the lines that belong to it as comments."""
+    first, *rest = match["magic"].split("\n")
+    return match["indent"] + "\n".join((way(first), *map(_comment, rest)))
 
 
 def _statement(magic: str) -> str:
@@ -49,6 +62,11 @@ def _comment(magic: str) -> str:
 
 
 _WAYS = (_statement, _comment)
+
+
+def _assigned(match: re.Match[str]) -> str:
+    first, *rest = match["magic"].split("\n")
+    return match["target"] + "\n".join((_value(first), *map(_comment, rest)))
 
 
 def _after(first: str, magic: str) -> str:

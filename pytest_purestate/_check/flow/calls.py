@@ -1570,7 +1570,7 @@ def _result(
         )
     kind = kinds[0]
     sources = (types.entropy_of(types.typeof(it, value)) for value, _ in args.pos)
-    source = next(filter(None, sources), "")
+    source = next(filter(None, sources), "") or types.entropy_of(types.typeof(it, receiver))
     if kind == "entropy" or (source and kind in ("number", "opaque", "array", "numpy", "str")):
         return it.fresh(Type("entropy", name=source or name or verb), ref, verb)
     if kind == "fold":
