@@ -133,6 +133,7 @@ def _add_rule(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     which = rule.add_mutually_exclusive_group(required=True)
     which.add_argument("rule", nargs="?", metavar="RULE", help="a code such as PS101, or a name")
     which.add_argument("--all", action="store_true", help="print the pages of all rules")
+    rule.add_argument("--output-format", choices=("full", "json"), default="full", help="default: full")
 
 
 def _add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -197,7 +198,10 @@ def _rule(options: argparse.Namespace) -> int:
     except registry.UnknownSelectorError as error:
         print(f"purestate: {error}", file=sys.stderr)
         return ERROR
-    _write("\n".join(docs.render_page(docs.page(rule)) for rule in found))
+    if options.output_format == "json":
+        _write(docs.render_json(docs.page(rule) for rule in found))
+    else:
+        _write("\n".join(docs.render_page(docs.page(rule)) for rule in found))
     return CLEAN
 
 

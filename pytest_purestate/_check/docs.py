@@ -12,16 +12,17 @@ from __future__ import annotations
 import ast
 import functools
 import importlib.util
+import json
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_purestate._check.model import Rule
 from pytest_purestate._check.registry import BrokenRuleError, module_name, rules
 
-__all__ = ["Example", "RulePage", "examples", "page", "pages", "render_page", "write"]
+__all__ = ["Example", "RulePage", "examples", "page", "pages", "render_json", "render_page", "write"]
 
 _SERIES = {
     "PS0": "The checker itself",
@@ -92,6 +93,26 @@ def render_page(found: RulePage) -> str:
         facts.append("off by default")
     body = _BLOCK.sub(lambda match: f"```python\n{match[2]}```", _titled(found.body))
     return f"# {rule.name} ({rule.code})\n\n{found.summary}\n\n{', '.join(facts)}.\n\n{body}"
+
+
+def render_json(found: Iterable[RulePage]) -> Iterator[str]:
+    """Rule pages as one JSON array, an object a line."""
+    before = "["
+    for each in found:
+        rule = each.rule
+        item = {
+            "code": rule.code,
+            "name": rule.name,
+            "summary": each.summary,
+            "severity": rule.severity.value,
+            "since": rule.since,
+            "fix": each.has_fix,
+            "opt_in": rule.opt_in,
+            "explanation": each.body,
+        }
+        yield f"{before}\n  {json.dumps(item)}"
+        before = ","
+    yield "[]\n" if before == "[" else "\n]\n"
 
 
 def _titled(body: str) -> str:

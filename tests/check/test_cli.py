@@ -397,6 +397,18 @@ def test_version(purestate: Purestate) -> None:
     assert re.fullmatch(r"purestate \d+\.\d+\.\d+\S*\n", done.out)
 
 
+def test_rules_as_json(purestate: Purestate) -> None:
+    (one,) = json.loads(purestate("rule", "PS201", "--output-format=json").out)
+    assert {name: one[name] for name in ("code", "name", "severity", "fix", "opt_in")} == {
+        "code": "PS201", "name": "inplace-array-update", "severity": "error", "fix": True, "opt_in": False,
+    }  # fmt: skip
+    assert one["summary"].startswith("Reports ")
+    assert "## Why is this bad?" in one["explanation"]
+    every = json.loads(purestate("rule", "--all", "--output-format=json").out)
+    assert one in every
+    assert [rule["code"] for rule in every] == sorted(rule["code"] for rule in every)
+
+
 def test_help_names_the_commands_there_are(purestate: Purestate) -> None:
     done = purestate("--help")
     assert done.status == 0
