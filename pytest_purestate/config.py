@@ -211,6 +211,7 @@ class Config:
     fixable: tuple[str, ...] | None = _option(_strings, None, _Merge.LAYER)
     extend_fixable: tuple[str, ...] = _option(_strings, (), _Merge.LAYER)
     unfixable: tuple[str, ...] = _option(_strings, (), _Merge.LAYER)
+    extend_include: tuple[str, ...] = _option(_strings, (), _Merge.ADD, paths=True)
     exclude: tuple[str, ...] = _option(_strings, DEFAULT_EXCLUDE, paths=True)
     extend_exclude: tuple[str, ...] = _option(_strings, (), _Merge.ADD, paths=True)
     force_exclude: bool = _option(_boolean, False)

@@ -134,11 +134,15 @@ def _walk(top: Path, finder: ConfigFinder, cwd: Path) -> Iterator[Target]:
         if directory != top and (own := finder.own(directory)) is not None:
             config, excludes = own, (*excludes, _excludes(own))
         ignores = ignores.enter(directory) if ignores is not None else None
+        more = Globs.of(config.extend_include, config.root) if config.extend_include else None
         below = []
         for entry in listing:
             # Links to directories are not followed: they lead to loops, or to the same files again.
             is_directory = entry.is_dir(follow_symlinks=False)
-            if not is_directory and (not entry.name.endswith(SUFFIXES) or Path(entry.path).is_dir()):
+            wanted = entry.name.endswith(SUFFIXES) or (
+                more is not None and more.match(entry.path, entry.name)
+            )
+            if not is_directory and (not wanted or Path(entry.path).is_dir()):
                 continue
             if any(each.match(entry.path, entry.name) for each in excludes):
                 continue

@@ -42,6 +42,7 @@ def test_reads_every_key() -> None:
         fixable = ["ALL"]
         extend-fixable = ["PS104"]
         unfixable = ["PS2"]
+        extend-include = ["docs/*.md"]
         exclude = ["a"]
         extend-exclude = ["b/*.py"]
         force-exclude = true
@@ -71,6 +72,7 @@ def test_reads_every_key() -> None:
         "fixable": ("ALL",),
         "extend_fixable": ("PS104",),
         "unfixable": ("PS2",),
+        "extend_include": ("docs/*.md",),
         "exclude": ("a",),
         "extend_exclude": ("b/*.py",),
         "force_exclude": True,

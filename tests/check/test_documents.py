@@ -364,6 +364,9 @@ def test_any_text_is_a_page(text: str) -> None:
 def test_pages_are_checked_when_they_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     Path("a.md").write_text(PAGE, encoding="utf-8")
     assert "0 files checked" in run(capsys)[1]
+    Path("purestate.toml").write_text("extend-include = ['*.md']\n")
+    assert main(["check", "--jobs=0", "--output-format=concise"]) == 1
+    assert "a.md:20:4: PS201" in capsys.readouterr().out
     Path("b.md").write_bytes(b"jax \xff")
     assert (
         "b.md:1:1: PS003 cannot be read: is not utf-8: " in run(capsys, "b.md", "--output-format=concise")[1]
