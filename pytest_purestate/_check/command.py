@@ -120,7 +120,7 @@ def _fix(
     repair = fixing.repair(run, targets, recheck, unsafe=options.unsafe_fixes)
     if options.diff:
         write(fixing.difference(repair.files))
-        for line in (*repair.notes, _said(repair, "would fix")):
+        for line in (*repair.notes, _said(repair, "would fix"), *_left(repair, options)):
             print(line, file=sys.stderr)
         changed = bool(repair.files) and not options.exit_zero
         return ERROR if run.internal else FINDINGS if changed else CLEAN
@@ -137,7 +137,7 @@ def _fix(
     lines = [*repair.notes, *([_said(repair, "fixed")] if repair.count else [])]
     rest = fixing.remaining(repair, targets, recheck)
     if options.fix_only:
-        for line in (*lines, *(() if repair.count else ("nothing to fix",))):
+        for line in (*lines, *(() if repair.count else ("nothing to fix",)), *_left(repair, options)):
             print(line, file=shown)
         status = CLEAN
     else:
@@ -149,6 +149,12 @@ def _fix(
     if problems or run.internal:
         return ERROR
     return FINDINGS if options.exit_non_zero_on_fix and repair.count and not status else status
+
+
+def _left(repair: fixing.Repair, options: argparse.Namespace) -> list[str]:
+    """A line on the fixes that were not asked for."""
+    _, unsafe = fixing.offered(repair.run.findings)
+    return [f"{unsafe} fixable with `--unsafe-fixes`"] if unsafe and not options.unsafe_fixes else []
 
 
 def _said(repair: fixing.Repair, verb: str) -> str:

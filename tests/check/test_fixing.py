@@ -110,11 +110,15 @@ def test_what_remains_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     ]
 
 
+UNSAFE = "2 fixable with `--unsafe-fixes`\n"
+
+
 def test_fix_only_reports_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     written("a.py", ARRAYS)
     written("b.py", PRINTS)
-    assert run(capsys, "--fix-only") == (0, "fixed 2 findings in 1 file\n", "")
-    assert run(capsys, "--fix-only") == (0, "nothing to fix\n", "")
+    assert run(capsys, "--fix-only") == (0, f"fixed 2 findings in 1 file\n{UNSAFE}", "")
+    assert run(capsys, "--fix-only") == (0, f"nothing to fix\n{UNSAFE}", "")
+    assert run(capsys, "--diff") == (0, "", f"would fix 0 findings in 0 files\n{UNSAFE}")
     assert run(capsys, "--fix-only", "--unsafe-fixes", "--exit-non-zero-on-fix")[0] == 1
 
 
