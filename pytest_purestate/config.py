@@ -394,6 +394,8 @@ def _parse(table: dict[str, object], file: Path | None, text: str) -> Config:
         if key not in options:
             near = difflib.get_close_matches(key.replace("_", "-").lower(), options, 1)
             hint = f", did you mean `{near[0]}`?" if near else f"; known keys: {', '.join(options)}"
+            if key == "tool":  # as in pyproject.toml
+                hint = "; outside pyproject.toml the settings stand at the top of the file, without `[tool.purestate]`"
             raise where.error(name, f"unknown key `{key}`{hint}")
         try:
             values[name] = options[key].metadata["parse"](value)

@@ -171,6 +171,16 @@ def test_a_key_without_a_near_name_lists_the_known_ones() -> None:
     )
 
 
+def test_the_table_of_pyproject_in_another_file_is_told_so() -> None:
+    file = write("purestate.toml", "# a comment\n[tool.purestate]\nselect = ['PS1']\n")
+    with pytest.raises(ConfigError) as caught:
+        load_config(file)
+    assert str(caught.value) == (
+        "purestate.toml:2: unknown key `tool`; "
+        "outside pyproject.toml the settings stand at the top of the file, without `[tool.purestate]`"
+    )
+
+
 def test_files_of_other_tools_are_not_ours_to_judge() -> None:
     write("sub/pyproject.toml", "[broken\n")
     assert ConfigFinder().of(Path.cwd() / "sub") == Config(Path.cwd())
