@@ -372,10 +372,16 @@ def test_a_reader_that_leaves() -> None:
 
 
 def test_interruption() -> None:
+    # What runs in the background of a shell ignores interruptions, and so would what it starts.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(
-        [*COMMAND, "check", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*COMMAND, "check", "-"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     ) as process:
-        time.sleep(1.5)  # by then it waits for the text
+        signal.signal(signal.SIGINT, before)
+        time.sleep(3)  # by then it waits for the text
         process.send_signal(signal.SIGINT)
         out, error = process.communicate(timeout=60)
     assert (process.returncode, out, error) == (130, b"", b"purestate: interrupted\n")
