@@ -14,6 +14,11 @@ jax.numpy.{unravel_index,meshgrid,split,hsplit,vsplit,nonzero,broadcast_arrays,
 jax.numpy.where(condition, x, y): returns array if y
 jax.numpy.{save,savez,load,einsum_path}(x): returns opaque
 jax.numpy.{zeros_like,ones_like,full_like,empty_like}(a): reads a; returns array
+jax.numpy.{sin,cos,tan,arcsin,arccos,arctan,sinh,cosh,tanh,exp,exp2,expm1,log,log2,log10,log1p,sqrt,square,abs,sign,floor,
+    ceil,round,clip,isnan,isfinite,nan_to_num,sum,mean,max,min,prod,std,var,any,all,cumsum,cumprod,argmax,argmin,
+    argsort,diag,trace,ravel,norm,inv}(x): returns array; arrays x
+jax.numpy.{add,subtract,multiply,divide,power,maximum,minimum,arctan2,logaddexp,dot,matmul,vdot,inner,outer,
+    tensordot}(x, y): returns array; arrays x y
 jax.numpy.*(x): returns array
 jax.scipy.*(x): returns opaque
 jax.lax.select(which, a, b): returns array if b

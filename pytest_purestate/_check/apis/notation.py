@@ -38,6 +38,7 @@ def clauses(signature: Signature) -> str:
         f"succeeds {s.succeeds[0]} as {s.role}" if s.succeeds else "",
         "" if s.stateless is None else " ".join(("stateless", *(("unless",) if s.stateless else ()), *s.stateless)),
         _list("aliases", s.aliases),
+        _list("arrays", s.arrays),
         _list("ordered", s.ordered),
         "" if s.returns == ("opaque",) else _list("returns", s.returns) + (f" if {s.given}" if s.given else ""),
     ]  # fmt: skip

@@ -27,6 +27,7 @@ Parameters after a ``*`` are given by keyword only. Clauses:
 ``succeeds p as r``      the result (of a pair its last part) takes the place of p: see ROLES
 ``stateless [unless p]``  returns a transform with nothing to remember, unless p says otherwise
 ``aliases p``           what it returns may share the memory of this buffer (not with a ``dtype`` or ``copy``)
+``arrays p q``          these arguments are arrays or scalars: no list, no dict, no shape
 ``ordered p q``         the order of the elements of these arguments shows in the result
 =====================  ==================================================================
 """
@@ -85,7 +86,7 @@ _OF_PARAMS = {"same": 1, "twin": 1, "copy": 1, "view": 1, "fold": 2, "key": 1, "
 """Result kinds that name parameters, and how many; ``key`` may go without."""
 
 CLAUSES = (
-    "consumes splits reads returns wraps keeps forwards runs pure effect state mutates succeeds stateless aliases ordered"
+    "consumes splits reads returns wraps keeps forwards runs pure effect state mutates succeeds stateless aliases arrays ordered"
 ).split()
 ROLES = frozenset("optimizer collections params fields".split())
 """What a successor is: the state of an optimizer, the collections of a model, what an optimizer step makes, a copy
@@ -140,6 +141,7 @@ class Signature:
     role: str = ""
     stateless: tuple[str, ...] | None = None
     aliases: tuple[str, ...] = ()
+    arrays: tuple[str, ...] = ()
     ordered: tuple[str, ...] = ()
 
 
@@ -232,6 +234,8 @@ def _clause(signature: Signature, clause: str) -> Signature:
         return replace(signature, succeeds=names, role=_one_of(mode or "fields", ROLES, "kind of successor"))
     if verb == "aliases":
         return replace(signature, aliases=names)
+    if verb == "arrays":
+        return replace(signature, arrays=names)
     if verb == "ordered":
         return replace(signature, ordered=names)
     mode = _one_of(mode or "call", _MODES, "transform")
@@ -254,7 +258,7 @@ def parse_clauses(params: Iterable[str] | None, text: str) -> Signature:
     named = (
         *(*signature.consumes, *signature.reads, *signature.states, *signature.mutates),
         *(*signature.callbacks, *signature.keeps, *signature.succeeds, *(signature.stateless or ()), *result),
-        *(*signature.aliases, *signature.ordered),
+        *(*signature.aliases, *signature.arrays, *signature.ordered),
         *(name for name in (signature.unless, signature.given) if name),
     )
     known = _ANYTHING.union(listed) - {"*"}

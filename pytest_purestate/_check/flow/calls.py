@@ -1061,8 +1061,9 @@ def _call_method(
         it.frame.facts.dropped.pop(ref, None)
         _note_pure(it, ref, "at", "", type_, Confidence.HIGH)
         made = it.fresh(Type("array", certain=True), ref, f".at[].{name}")
-        before = base.path.index((".", "at"))
-        successions.mark(made, Sym(base.root, base.path[:before]), "fields")
+        before = Sym(base.root, base.path[: base.path.index((".", "at"))])
+        it.frame.facts.arrayish.add(before)
+        successions.mark(made, before, "fields")
         return made
     kind = _method_kind(type_)
     if kind in ("list", "dict", "set", "", "tuple", "state", "instance") and edits.is_mutator(
@@ -1263,6 +1264,10 @@ def _apply_signature(
             stored = Tup(tuple([value for value, _ in args.every()]))
             how = verb if receiver is not None else ".".join((name or verb).split(".")[-2:])
             edits.mutate(it, given[0], None, ref, given[1], how, stored=stored)
+    for param in signature.arrays:
+        given = args.named(params, param)
+        if given is not None and isinstance(given[0], Sym):
+            it.frame.facts.arrayish.add(given[0])
     for param in signature.ordered:
         given = args.named(params, param)
         if given is not None:

@@ -583,7 +583,7 @@ class FunctionFacts:
         default_factory=set
     )  # where objects of nnx are edited: all that is in what is returned
     state_like: set[Root] = field(default_factory=set)
-    arrayish: set[Root] = field(default_factory=set)
+    arrayish: set[Sym] = field(default_factory=set)  # what is computed with as arrays and scalars are
     tuples: set[Sym] = field(default_factory=set)  # what has a method that only a NamedTuple has
 
 
@@ -651,6 +651,17 @@ class ModuleFacts:
         classes = [value.info for value in interpreter.context_classes.values()]
         name = str(place.path[0][1])
         return cls.keeps_ndarrays(name, classes) if numpy else cls.keeps_arrays(name, classes)
+
+    def is_traced_array(self, facts: FunctionFacts, place: Sym) -> bool:
+        """Whether a function is given an array under a trace, to go by what it does with it."""
+        trace = self.traced.get(facts.function) if facts.function is not None else None
+        if (
+            trace is None
+            or trace.mode in ("kernel", "nnx", "nnx-jit")
+            or place.root.owner is not facts.function
+        ):
+            return False  # what kernels are given are references
+        return place.root.kind == "param" and place.root.name not in trace.fixed and place in facts.arrayish
 
     def types_given(self, param: ir.Param, path: Path = (), annotated: bool = False) -> dict[Type, int]:
         """What the calls in this module give to a parameter, or to a part of one, as far as they tell, and where.

@@ -113,9 +113,10 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
             if mutation.how != "setitem" or mutation.through is not None:
                 continue
             kept = not mutation.type.kind and module.keeps_array(mutation.place)
-            if mutation.type.kind != "array" and not kept:
+            traced = not mutation.type.kind and module.is_traced_array(facts, mutation.place)
+            if mutation.type.kind != "array" and not kept and not traced:
                 continue
-            certain = mutation.type.certain and not kept
+            certain = mutation.type.certain and mutation.type.kind == "array"
             if mutation.caught & {"BaseException", "TypeError"}:
                 continue
             name = module.text(mutation.target)
@@ -128,7 +129,7 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
                 primary=module.label(mutation.ref, "raises TypeError when it runs"),
                 related=module.handed_over(mutation.place),
                 help=f"JAX arrays are immutable: `{base} = {base}.at[...].{method}(...)`",
-                confidence=Confidence.HIGH if certain else Confidence.MEDIUM,
+                confidence=Confidence.HIGH if certain or traced else Confidence.MEDIUM,
                 fix=_fix(module, mutation, certain),
                 scope=scope_of(facts),
             )

@@ -84,6 +84,8 @@ def _confidence(module: ModuleFacts, facts: FunctionFacts, mutation: Mutation) -
         return None
     if type_.kind == "array" or is_graph(root.type):
         return None  # it raises, which another rule tells; what is of nnx is edited in place by design
+    if mutation.how == "setitem" and not type_.kind and module.is_traced_array(facts, mutation.place):
+        return None  # it raises too
     if type_.kind in ("str", "number", "list", "set", "stream", "at") and mutation.visible not in (
         "memo",
         "frozen",
