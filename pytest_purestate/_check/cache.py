@@ -11,7 +11,6 @@ other's results, and never harm them. What cannot be read is as good as none.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import shutil
@@ -32,7 +31,7 @@ from pytest_purestate._check.model import (
     Severity,
     Span,
 )
-from pytest_purestate._check.outcome import FileResult, Status, Trace
+from pytest_purestate._check.outcome import FileResult, Status, Trace, digest
 from pytest_purestate._check.source import describe
 from pytest_purestate.config import Overrides
 
@@ -75,9 +74,9 @@ class Cache:
         if entry is None:
             return None
         try:
-            if entry["digest"] != hashlib.sha256(raw).hexdigest():
+            if entry["digest"] != digest(raw):
                 return None
-            if any(self._digest(file) != digest for file, digest in entry["files"]):
+            if any(self._digest(file) != known for file, known in entry["files"]):
                 return None
             from pytest_purestate._check.resolve import find_module
 
@@ -114,14 +113,14 @@ class Cache:
         known = id(target.config)
         if known not in self._settings:
             text = repr((target.config, overrides))
-            self._settings[known] = hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:16]
+            self._settings[known] = digest(text.encode("utf-8", "backslashreplace"))[:16]
         return f"{self._settings[known]} {target.path}\n{target.file}"
 
     def _digest(self, file: str) -> str:
         if file not in self._digests:
             self._digests[file] = ""
             with contextlib.suppress(OSError, ValueError):
-                self._digests[file] = hashlib.sha256(Path(file).read_bytes()).hexdigest()
+                self._digests[file] = digest(Path(file).read_bytes())
         return self._digests[file]
 
     def _load(self) -> dict[str, Any]:
@@ -152,7 +151,7 @@ def _checker() -> str:
             if name.endswith(".py"):
                 status = (Path(directory) / name).stat()
                 parts.append(f"{directory}/{name} {status.st_size} {status.st_mtime_ns}")
-    return hashlib.sha256("\n".join(parts).encode("utf-8", "backslashreplace")).hexdigest()
+    return digest("\n".join(parts).encode("utf-8", "backslashreplace"))
 
 
 # --- results as JSON -------------------------------------------------------------------------

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import gc
-import hashlib
 import stat
 import sys
 import traceback
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from pytest_purestate._check import bounds, registry, suppress
 from pytest_purestate._check.discovery import Target, display_path, mentions_jax
 from pytest_purestate._check.model import Confidence, Finding, Label, Rule, Span
-from pytest_purestate._check.outcome import FileResult, Status, Trace
+from pytest_purestate._check.outcome import FileResult, Status, Trace, digest
 from pytest_purestate._check.settings import Settings
 from pytest_purestate._check.source import Source, UnreadableSourceError, describe
 from pytest_purestate.config import Config, Overrides
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from pytest_purestate._check.analysis import Project
     from pytest_purestate._check.lower import SyntaxProblem
 
-__all__ = ["Analysis", "Checker", "deep_recursion", "digest", "matters", "own_finding", "raw_of"]
+__all__ = ["Analysis", "Checker", "deep_recursion", "matters", "own_finding", "raw_of"]
 
 KEPT = 6_000_000
 """Bytes of source that a process remembers; what it knows of them takes some thirty times as much."""
@@ -37,11 +36,6 @@ RECURSION_LIMIT = 20_000
 
 
 Analysis: TypeAlias = "Callable[[Source, Project, Sequence[Rule]], tuple[Finding, ...]]"
-
-
-def digest(raw: bytes) -> str:
-    """The name of a content, by which it is known again."""
-    return hashlib.sha256(raw).hexdigest()
 
 
 class Checker:

@@ -45,8 +45,7 @@ def compatible(options: argparse.Namespace) -> None:
         CommandError: two of them do not go together.
     """
     stdin = "-" in options.paths
-    fixes = options.fix or options.fix_only or options.diff
-    adopts = options.add_noqa or options.write_baseline is not None
+    fixes, adopts = _fixes(options), _adopts(options)
     if options.add_noqa and stdin:
         raise CommandError("--add-noqa writes files, and standard input is none")
     if fixes and adopts:
@@ -57,6 +56,14 @@ def compatible(options: argparse.Namespace) -> None:
         )
 
 
+def _fixes(options: argparse.Namespace) -> bool:
+    return bool(options.fix or options.fix_only or options.diff)
+
+
+def _adopts(options: argparse.Namespace) -> bool:
+    return options.add_noqa or options.write_baseline is not None
+
+
 def check(options: argparse.Namespace, targets: Sequence[Target], overrides: Overrides, write: Write) -> int:
     """Run the command on files that were found; gives the exit status.
 
@@ -64,22 +71,17 @@ def check(options: argparse.Namespace, targets: Sequence[Target], overrides: Ove
         CommandError: a file could not be written.
         ConfigError: settings are not valid.
     """
-    fixes = options.fix or options.fix_only or options.diff
-    adopts = options.add_noqa or options.write_baseline is not None
     recheck = functools.partial(
         check_targets, overrides=overrides, jobs=options.jobs, prefilter=not options.no_prefilter
     )
     with Bar(sys.stderr) as bar:
-        run = check_targets(
+        run = recheck(
             targets,
-            overrides,
-            jobs=options.jobs,
-            prefilter=not options.no_prefilter,
             baselines=options.write_baseline is None,
             cache=None if options.no_cache else Cache(folder_of(targets, options.cache_dir)),
             done=bar,
         )
-    if adopts:
+    if _adopts(options):
         try:
             adopted = options.write_baseline
             done = make_baseline(adopted, run, targets) if adopted else add_comments(run, targets)
@@ -87,7 +89,7 @@ def check(options: argparse.Namespace, targets: Sequence[Target], overrides: Ove
             raise CommandError(str(error)) from error
         print(done, file=sys.stderr)
         return ERROR if run.internal else CLEAN
-    if fixes:
+    if _fixes(options):
         return _fix(options, run, targets, recheck, write)
     _report(options, run, targets, write, _hints(run, options))
     return _status(run, options)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pytest_purestate._check import fixer
+from pytest_purestate._check.checker import raw_of
 from pytest_purestate._check.discovery import Target
 from pytest_purestate._check.engine import FileResult, Run, Status
 from pytest_purestate._check.files import write_atomically
@@ -130,9 +131,8 @@ def _begun(run: Run, targets: Sequence[Target], unsafe: bool, notes: list[str]) 
             continue  # a link leads to a file that is on its way
         seen.add(real)
         try:
-            raw = target.raw if target.raw is not None else target.file.read_bytes()
-            source = Source.from_bytes(raw, target.path, target.file)
-        except (OSError, UnreadableSourceError):
+            source = Source.from_bytes(raw_of(target), target.path, target.file)
+        except UnreadableSourceError:
             notes.append(f"{target.path}: not fixed: it changed while it was checked")
             continue
         yield _Work(index, source, source, result.findings)

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import enum
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_purestate._check.model import Finding
 from pytest_purestate._check.report.summary import summary
 
-__all__ = ["FileResult", "Run", "Status", "Trace"]
+__all__ = ["FileResult", "Run", "Status", "Trace", "digest"]
+
+
+def digest(raw: bytes) -> str:
+    """The name of a content, by which it is known again."""
+    return hashlib.sha256(raw).hexdigest()
 
 
 class Status(enum.Enum):
