@@ -63,6 +63,7 @@ wandb.{init,finish,save}(x): effect io; returns opaque
 mlflow.{log_metric,log_metrics,log_param,log_params,log_artifact}(key): effect log; returns opaque
 mlflow.{start_run,end_run}(x): effect io; returns opaque
 @progress.{update,set_description,set_description_str,set_postfix,set_postfix_str,refresh,write}(x): effect print; returns none
+{tqdm.tqdm,tqdm.auto.tqdm,tqdm.notebook.tqdm,rich.progress.track}(iterable): returns progress iterable
 @progress.{close,reset,clear,__enter__}(x): returns opaque
 {rich.print,rich.print_json,tqdm.tqdm.write,tqdm.auto.tqdm.write}(x): effect print; returns none
 matplotlib.pyplot.{savefig,show,imsave}(x): effect io; returns none

@@ -61,9 +61,9 @@ KINDS = frozenset(
     "optimizer graph ref file writer progress raises path unordered walk generator".split()
 )
 """Result kinds (``raises``: a context manager that awaits the exceptions given, ``unordered``: a list in an order
-of its own in every run, ``walk``: of a folder, each step of which has two such lists, ``path``: a file's, ``writer``: of a log, ``progress``: a bar); also ``same p`` (p itself), ``twin p`` (p in other buffers), ``copy p`` (a shallow copy), ``view p`` (p when it holds
+of its own in every run, ``walk``: of a folder, each step of which has two such lists, ``path``: a file's, ``writer``: of a log); also ``same p`` (p itself), ``twin p`` (p in other buffers), ``copy p`` (a shallow copy), ``view p`` (p when it holds
 keys, else a new array), ``fold p q`` (the key that p and q make), ``key p`` (the key that the seed p makes),
-``generator p`` (a generator of the host that starts from the seed p),
+``generator p`` (a generator of the host that starts from the seed p), ``progress p`` (a bar over p),
 ``pair a b`` (a tuple)."""
 
 OBJECTS = frozenset(
@@ -82,7 +82,7 @@ ELEMENTS = {
 }
 """The objects that are named tuples, with the names of their elements: ``init, update = optax.adam(1e-3)``."""
 
-_OF_PARAMS = {"same": 1, "twin": 1, "copy": 1, "view": 1, "fold": 2, "key": 1, "generator": 1}
+_OF_PARAMS = {"same": 1, "twin": 1, "copy": 1, "view": 1, "fold": 2, "key": 1, "generator": 1, "progress": 1}
 """Result kinds that name parameters, and how many; ``key`` may go without."""
 
 CLAUSES = (

@@ -163,14 +163,6 @@ def _partial(it: Interpreter, args: Args, ref: int) -> Value:
     )
 
 
-def _progress(it: Interpreter, args: Args, ref: int) -> Value:
-    """A bar that shows how far a loop got: something to loop over, and to tell of the progress."""
-    made = it.fresh(Type("progress"), ref, "progress")
-    if args.pos:
-        it.state.heap[made.child(order.THROUGH)] = args.pos[0][0]
-    return made
-
-
 def _getattr(it: Interpreter, args: Args, ref: int) -> Value:
     if len(args.pos) > 1 and isinstance(args.pos[1][0], Const) and isinstance(args.pos[1][0].value, str):
         return it.getattr(args.pos[0][0], args.pos[1][0].value, ref)
@@ -309,7 +301,6 @@ HANDLERS: dict[str, Callable[[Interpreter, Args, int], Value]] = {
     "typing.NamedTuple": _namedtuple,
     "flax.linen.apply": _linen_apply,
     "functools.partial": _partial,
-    **dict.fromkeys(("tqdm.tqdm", "tqdm.auto.tqdm", "tqdm.notebook.tqdm", "rich.progress.track"), _progress),
     "jax.tree_util.Partial": _partial,
     "dataclasses.field": _field,
     "flax.struct.field": _field,

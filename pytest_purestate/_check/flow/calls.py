@@ -1622,6 +1622,12 @@ def _result(
         return NOTHING
     if kind == "generator":
         return it.fresh(generators.made(it, args.named(params, kinds[1]), args, ref, name or verb), ref, verb)
+    if kind == "progress":
+        made = it.fresh(Type("progress"), ref, verb)
+        through = args.named(params, kinds[1])
+        if through is not None:
+            it.state.heap[made.child(order.THROUGH)] = through[0]
+        return made
     if kind == "unordered":
         return order.fresh_list(it, ref, verb, Origin(it.context, ref, name or f"Path.{verb}"))
     if kind == "key" and verb != "clone":
