@@ -567,7 +567,7 @@ class Interpreter:
         """A handler starts from the state before the body: what failed cannot have been of use."""
         frame = self.frame
         before = self.state
-        mark = ("try", next(unique))
+        mark, which = ("try", next(unique)), ("handler", next(unique))
         frame.state = before.fork({mark: "whole"})
         outer = frame.caught
         frame.caught = outer | {name for handler in node.handlers for name in self._awaited(handler)}
@@ -577,7 +577,8 @@ class Interpreter:
             self.block(node.orelse)
         states: list[State | None] = [frame.state]
         for number, handler in enumerate(node.handlers):
-            frame.state = before.fork({mark: number})
+            # Whichever handler it was, the body failed.
+            frame.state = before.fork({mark: "failed", which: number})
             if handler.type is not None:
                 self.eval(handler.type)
             if handler.name is not None:
