@@ -280,13 +280,15 @@ class ConstantKey:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seed:
-    """A key (``of``) whose seed differs from run to run: the call, the argument, and the function it comes from."""
+    """A key (``of``) whose seed differs from run to run: the call, the argument, the function it comes from, and where
+    that was called (``origin``)."""
 
     ref: int
     argument: int
     source: str
     confidence: Confidence
     of: str = "key"
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -28,6 +28,7 @@ from pytest_purestate._check.flow.results import Results, children, results_of
 from pytest_purestate._check.flow.state import MAX_OPTIONS
 from pytest_purestate._check.flow.values import (
     FOLD,
+    NOTHING,
     UNKNOWN,
     Choice,
     Const,
@@ -36,6 +37,7 @@ from pytest_purestate._check.flow.values import (
     Guards,
     Iter,
     Linear,
+    Origin,
     Part,
     Partial,
     Path,
@@ -348,7 +350,17 @@ def note_seed(it: Interpreter, given: tuple[Value, int], ref: int, of: str = "ke
         source = types.entropy_of(types.typeof(it, leaf))
         if source:
             sure = Confidence.HIGH if leaf is value else Confidence.MEDIUM
-            it.frame.facts.seeds.setdefault(ref, Seed(ref, at, source, sure, of))
+            it.frame.facts.seeds.setdefault(ref, Seed(ref, at, source, sure, of, _first_of(it, leaf, source)))
+
+
+def _first_of(it: Interpreter, value: Value, source: str) -> Origin | None:
+    """Where what differs from run to run came in, of which a value was made."""
+    origin = None
+    while isinstance(value, Sym):
+        origin = value.root.origin or origin
+        parts = (part for part in value.root.made_of if isinstance(part, Sym))
+        value = next((p for p in parts if types.entropy_of(types.typeof(it, p)) == source), NOTHING)
+    return origin
 
 
 def note_constant_field(it: Interpreter, default: Value | None, node: ir.Expr | None) -> None:

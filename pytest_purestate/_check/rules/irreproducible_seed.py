@@ -62,8 +62,8 @@ import re
 from collections.abc import Iterator
 
 from pytest_purestate._check import ir
-from pytest_purestate._check.flow.facts import FunctionFacts, ModuleFacts
-from pytest_purestate._check.model import Confidence, Finding, Rule, Severity
+from pytest_purestate._check.flow.facts import FunctionFacts, ModuleFacts, Seed
+from pytest_purestate._check.model import Confidence, Finding, Label, Rule, Severity
 from pytest_purestate._check.rules._reuse import scope_of
 
 _PLAY = re.compile(r"(^|/)(play|enjoy|demo|render|visuali[sz]e)(_[^/]*)?\.py$")
@@ -89,10 +89,22 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
                 path=module.path,
                 message=f"the seed of this {seed.of} comes from `{source}`, so no run can be repeated",
                 primary=module.label(seed.ref, _WHY.get(seed.source, f"another {seed.of} in every run")),
+                related=_made(module, seed),
                 help="take the seed as an argument, and log it",
                 confidence=min(sure, unsure) if drawn or source == "hash" else sure,
                 scope=scope_of(facts),
             )
+
+
+def _made(module: ModuleFacts, seed: Seed) -> tuple[Label, ...]:
+    """Where the seed was made, if not in the call itself."""
+    if seed.origin is None:
+        return ()
+    lowered, call = seed.origin.context.lowered, module.span(seed.ref)
+    span = seed.origin.context.callee_span(seed.origin.ref)
+    if lowered is module.context.lowered and call.start <= span.start < call.end:
+        return ()
+    return (Label(span, "made here", lowered.source.path),)
 
 
 def _plays(module: ModuleFacts) -> bool:

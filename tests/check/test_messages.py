@@ -1,0 +1,73 @@
+"""What a finding says in full: both places, and what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pytest_purestate.cli import main
+
+SEEDS = """\
+import time
+
+import jax
+
+
+def noise():
+    now = time.time()
+    seed = int(now)
+    return jax.random.key(seed)
+
+
+def at_once():
+    return jax.random.key(int(time.time()))
+"""
+SEEDS_SAY = """\
+PS110 the seed of this key comes from `time.time`, so no run can be repeated
+  --> code.py:9:12
+   |
+ 7 |     now = time.time()
+   |           --------- made here
+ 9 |     return jax.random.key(seed)
+   |            ^^^^^^^^^^^^^^^^^^^^ another key in every run
+   = help: take the seed as an argument, and log it
+
+PS110 the seed of this key comes from `time.time`, so no run can be repeated
+  --> code.py:13:12
+   |
+13 |     return jax.random.key(int(time.time()))
+   |            ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ another key in every run
+   = help: take the seed as an argument, and log it
+"""
+TRACED = """\
+import jax
+import jax.numpy as jnp
+
+
+@jax.jit
+def step(batch):
+    batch["x"][0] = 0.0
+    return jnp.sum(batch["x"])
+"""
+TRACED_SAYS = """\
+PS201 `batch["x"]` is a JAX array and cannot be assigned in place
+  --> code.py:7:5
+   |
+ 7 |     batch["x"][0] = 0.0
+   |     ^^^^^^^^^^^^^^^^^^^ raises TypeError when it runs
+   = help: JAX arrays are immutable: `batch["x"] = batch["x"].at[...].set(...)`
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [pytest.param(SEEDS, SEEDS_SAY, id="seeds"), pytest.param(TRACED, TRACED_SAYS, id="traced")],
+)
+def test_says(
+    code: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("code.py").write_text(code)
+    assert main(["check", "--isolated", "--no-cache", "--jobs=0"]) == 1
+    assert capsys.readouterr().out.startswith(says)
