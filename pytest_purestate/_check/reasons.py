@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from pytest_purestate._check import ir
 from pytest_purestate._check.apis import Signature
@@ -56,6 +58,7 @@ _KINDS = {
     "entropy": "a value that differs from run to run",
     "generator": "a random generator of the host",
     "file": "a file",
+    "checkpointer": "what writes and reads checkpoints",
     "ref": "a mutable array reference",
     "logger": "a logger",
 }

@@ -10,7 +10,9 @@ equinox.nn.make_with_state(make_model): returns same make_model
 equinox.nn.*(*, key): consumes key as init; returns module
 equinox.tree_at(where, pytree, replace): returns copy pytree; pure; succeeds pytree
 equinox.apply_updates(model, updates): returns copy model; pure; succeeds model as params
-equinox.{partition,combine,filter}(pytree): returns opaque; pure
+equinox.partition(pytree): returns pair state state; pure
+equinox.filter(pytree): returns state; pure
+equinox.combine(pytree): returns opaque; pure
 equinox.tree_inference(pytree): returns same pytree; pure
 equinox.nn.{BatchNorm,SpectralNorm}.__call__(x, state, *, key): consumes key as apply; returns pair array state;
     succeeds state as collections

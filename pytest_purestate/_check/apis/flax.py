@@ -28,10 +28,16 @@ flax.training.train_state.TrainState.create(): returns state; pure
 @*.apply_fn(variables, *, rngs): consumes rngs as apply; returns opaque; succeeds variables as collections
 
 flax.core.{freeze,FrozenDict}(xs): returns state
-flax.core.unfreeze(xs): returns deep
-flax.core.{copy,pop}(x): returns deep; pure
-flax.traverse_util.{flatten_dict,unflatten_dict,path_aware_map,t_identity}(xs): returns deep
+flax.core.unfreeze(xs): returns state; pure
+flax.core.copy(x): returns state; pure
+flax.core.pop(x): returns pair state opaque; pure
+flax.traverse_util.{flatten_dict,unflatten_dict,path_aware_map}(xs): returns state; pure
+flax.traverse_util.t_identity(xs): returns deep
 flax.serialization.{to_state_dict,from_state_dict,from_bytes}(x): returns deep
+flax.training.checkpoints.restore_checkpoint(ckpt_dir, target): returns state
+orbax.checkpoint.{Checkpointer,AsyncCheckpointer,PyTreeCheckpointer,StandardCheckpointer,CheckpointManager}(x): returns checkpointer
+@checkpointer.restore(directory): returns state
+@checkpointer.save(directory): effect io; returns opaque
 flax.serialization.to_bytes(x): returns opaque
 flax.jax_utils.{replicate,unreplicate}(tree): returns twin tree
 flax.training.common_utils.{shard,shard_prng_key}(xs): returns opaque
