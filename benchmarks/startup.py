@@ -31,7 +31,15 @@ PAIRS: dict[str, tuple[Sequence[str], Sequence[str]]] = {
         ("-c", "import pytest"),
     ),
     "purestate --help / bare interpreter": (("-m", "pytest_purestate", "--help"), ("-c", "pass")),
+    "purestate check, 500 lines, cold / import libcst": (
+        ("-m", "pytest_purestate", "check", "--isolated", "--no-cache", "module.py"),
+        ("-c", "import libcst"),
+    ),
 }
+
+# About 500 lines of JAX code without a finding: two modules of our own.
+OWN = Path(__file__).parents[1] / "pytest_purestate" / "_runtime"
+MODULE = "".join((OWN / name).read_text("utf-8") for name in ("keys.py", "states.py"))
 
 
 def cpu_seconds(arguments: Sequence[str], directory: Path) -> float:
@@ -55,6 +63,7 @@ def measure(runs: int) -> dict[str, tuple[list[float], list[float]]]:
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         (directory / "test_nothing.py").write_text("def test_nothing():\n    pass\n")
+        (directory / "module.py").write_text(MODULE)
         for commands in PAIRS.values():  # the first run writes byte code and fills the disk cache
             for command in commands:
                 cpu_seconds(command, directory)

@@ -11,7 +11,13 @@ if __name__ == "__main__" and not sys.flags.safe_path:
 
 from pytest_purestate.cli import main
 
-__all__ = ["main"]
+__all__ = ["run"]
+
+
+def run() -> int:
+    """The command, in a process of its own."""
+    return main(own_process=True)
+
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run())

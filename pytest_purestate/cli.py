@@ -30,9 +30,13 @@ INTERRUPTED = 130  # what shells report for a command that Ctrl-C ended
 _EPILOG = "exit status: 0 clean, 1 findings, 2 usage, configuration or internal error"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit status (0 clean, 1 findings, 2 usage or configuration error)."""
+def main(arguments: Sequence[str] | None = None, *, own_process: bool = False) -> int:
+    """Run the command; returns the exit status (0 clean, 1 findings, 2 usage or configuration error).
+
+    ``own_process`` says that nothing else runs in this process, now or later.
+    """
     options = _parser().parse_args(arguments)
+    options.own_process = own_process
     collects = gc.isenabled()
     gc.disable()  # it takes a third of the start, and finds nothing among modules; `Checker` collects when it must
     try:
@@ -151,12 +155,15 @@ def _add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def _check(options: argparse.Namespace) -> int:
     from pytest_purestate._check.command import CommandError, check, compatible
     from pytest_purestate._check.discovery import MissingPathError
+    from pytest_purestate._check.trees import prefer_light
     from pytest_purestate.config import ConfigError
 
     try:
         compatible(options)
         finder = settings_finder(options)
         targets = _targets(options, finder)
+        if options.own_process:
+            prefer_light(len(targets))
         if options.show_settings:
             _write(_settings(targets, finder))
             return CLEAN

@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from pytest_purestate._check.files import write_atomically
 from pytest_purestate._check.model import Finding
@@ -25,8 +26,7 @@ __all__ = ["Baseline", "write_baseline"]
 VERSION = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Baseline:
+class Baseline(Struct, frozen=True):
     """A baseline file: the file of each fingerprint in it."""
 
     file: Path

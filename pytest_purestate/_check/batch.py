@@ -15,6 +15,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import TypedDict
 
+from pytest_purestate._check.trees import prefer_light
+
 __all__ = ["BatchError", "Group", "Reply", "Request", "run_batch"]
 
 
@@ -85,6 +87,7 @@ def _answer(request: Request) -> Reply:
         if request["within"] is not None:
             kept = [Path(path).absolute() for path in request["within"]]
             targets = [t for t in targets if any(t.file.is_relative_to(path) for path in kept)]
+        prefer_light(len(targets))
         run = check_targets(targets, finder.overrides, cache=Cache(folder_of(targets, None)))
     except (ConfigError, MissingPathError) as error:
         return {"groups": [], "summary": "", "error": str(error)}

@@ -12,7 +12,8 @@ nearly every file. What it cannot accept is measured exactly, token by token.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from pytest_purestate._check.lexer import Kind, Token, lex
 
@@ -27,8 +28,7 @@ MAX_ELIF = 500
 _WEIGHTS = {b"(": 3, b"[": 3, b"{": 3, b"lambda": 10}  # what they cost the parser, other tokens 1
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """A bound that a text exceeds, and the byte offset where it does."""
 
     message: str

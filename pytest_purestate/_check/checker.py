@@ -6,7 +6,6 @@ The analysis is imported when the first file needs it: a run that finds all resu
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import gc
 import stat
 import sys
@@ -14,6 +13,8 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
+
+from msgspec import structs
 
 from pytest_purestate._check import bounds, registry, suppress
 from pytest_purestate._check.discovery import Target, display_path, mentions_jax
@@ -111,7 +112,7 @@ class Checker:
             )
         self._digests[target.file] = digest(raw)
         result = self.check(source, target.config)
-        return dataclasses.replace(result, trace=self._trace(source, target.config))
+        return structs.replace(result, trace=self._trace(source, target.config))
 
     def _trace(self, source: Source, config: Config) -> Trace | None:
         """What the result for a file on disk rests on."""

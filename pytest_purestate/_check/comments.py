@@ -13,7 +13,8 @@ import difflib
 import enum
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from pytest_purestate._check import registry
 from pytest_purestate._check.model import Edit, Span
@@ -45,8 +46,7 @@ class Scope(enum.Enum):
     FILE = enum.auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(Struct, frozen=True):
     """A word in the list of a directive. ``selector`` is a code or a prefix of one (empty: every rule);
     None where it is another tool's, or no rule at all."""
 
@@ -55,8 +55,7 @@ class Item:
     selector: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Directive:
+class Directive(Struct, frozen=True):
     """A suppression. ``span`` is all that belongs to it, its reason included, ``head`` the part that does
     something. Without a list it is for every rule."""
 
@@ -72,8 +71,7 @@ class Directive:
         return ("",) if self.blanket else tuple(i.selector for i in self.items if i.selector is not None)
 
 
-@dataclass(frozen=True, slots=True)
-class Broken:
+class Broken(Struct, frozen=True):
     """A suppression, or a word in one, that cannot be read."""
 
     span: Span

@@ -11,8 +11,9 @@ import functools
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from pytest_purestate._check.globs import Globs
 from pytest_purestate._check.source import describe
@@ -36,8 +37,7 @@ class MissingPathError(FileNotFoundError):
     """A path given by the user that does not exist."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """A file to check: where it is, how the user sees it, the settings that hold for it.
 
     ``problem`` is set for what was found but cannot be entered (a directory without permission);
@@ -156,8 +156,7 @@ def _walk(top: Path, finder: ConfigFinder, cwd: Path) -> Iterator[Target]:
         pending.extend(reversed(below))
 
 
-@dataclass(frozen=True, slots=True)
-class _Gitignores:
+class _Gitignores(Struct, frozen=True):
     """The .gitignore files from the repository's root down to one directory, outermost first."""
 
     specs: tuple[tuple[str, object], ...] = ()

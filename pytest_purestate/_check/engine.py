@@ -6,12 +6,13 @@ a file that crashes the parser or takes too long costs one finding (PS004) and n
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import gc
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import structs
 
 from pytest_purestate._check import pool
 from pytest_purestate._check.baseline import Baseline
@@ -222,7 +223,7 @@ def _without(
         named = [(fingerprints.of(finding), finding) for finding in result.findings]
         seen.setdefault(baseline.file, set()).update(each for each, _ in named if each in baseline.entries)
         new = tuple(finding for each, finding in named if each not in baseline.entries)
-        results.append(dataclasses.replace(result, findings=new))
+        results.append(structs.replace(result, findings=new))
     notes = []
     for baseline in {b.file: b for b in baselines.values() if b is not None}.values():
         # With fewer rules than usual, what is not found may still be there.

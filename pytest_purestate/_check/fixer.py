@@ -8,7 +8,8 @@ are made once.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from pytest_purestate._check.model import Applicability, Edit, Finding
 from pytest_purestate._check.source import Source
@@ -16,8 +17,7 @@ from pytest_purestate._check.source import Source
 __all__ = ["Fixed", "apply"]
 
 
-@dataclass(frozen=True, slots=True)
-class Fixed:
+class Fixed(Struct, frozen=True):
     """The changed text, and the findings whose fixes are in it."""
 
     text: str

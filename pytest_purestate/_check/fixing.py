@@ -7,12 +7,12 @@ rounds, is thrown away as a whole: its file is left as it was, and a note says s
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field, structs
 
 from pytest_purestate._check import fixer
 from pytest_purestate._check.checker import raw_of
@@ -41,8 +41,7 @@ ROUNDS = 20
 Check = Callable[[Sequence[Target]], Run]
 
 
-@dataclass(frozen=True, slots=True)
-class Repaired:
+class Repaired(Struct, frozen=True):
     """A file with its text before and after, and the findings that are gone for it."""
 
     target: Target
@@ -56,8 +55,7 @@ class Repaired:
         return _written(Source.from_bytes(self.after, self.target.path))
 
 
-@dataclass(frozen=True, slots=True)
-class Repair:
+class Repair(Struct, frozen=True):
     """What the fixes of a run come to: the changed files, what remains to be found, and notes on files left alone."""
 
     files: tuple[Repaired, ...]
@@ -70,8 +68,7 @@ class Repair:
         return sum(len(file.applied) for file in self.files)
 
 
-@dataclass(slots=True)
-class _Work:
+class _Work(Struct):
     """One file on its way."""
 
     index: int
@@ -98,9 +95,7 @@ def repair(run: Run, targets: Sequence[Target], check: Check, *, unsafe: bool = 
         changed = [each for each in work if _step(each, unsafe, notes, targets)]
         if not changed:
             break
-        checked = check(
-            [dataclasses.replace(targets[each.index], raw=each.now.to_bytes()) for each in changed]
-        )
+        checked = check([structs.replace(targets[each.index], raw=each.now.to_bytes()) for each in changed])
         work = []
         for each, result in zip(changed, checked.results, strict=True):
             path = targets[each.index].path
@@ -118,7 +113,7 @@ def repair(run: Run, targets: Sequence[Target], check: Check, *, unsafe: bool = 
         notes += [f"{targets[each.index].path}: not fixed: its fixes do not come to an end" for each in work]
     order = {target.path: number for number, target in enumerate(targets)}
     done.sort(key=lambda file: order[file.target.path])
-    return Repair(tuple(done), dataclasses.replace(run, results=tuple(results)), tuple(notes))
+    return Repair(tuple(done), structs.replace(run, results=tuple(results)), tuple(notes))
 
 
 def _begun(run: Run, targets: Sequence[Target], unsafe: bool, notes: list[str]) -> Iterator[_Work]:
@@ -180,14 +175,14 @@ def remaining(repaired: Repair, targets: Sequence[Target], check: Check) -> Run:
         found = check([targets[index] for index in again])
         for index, result in zip(again, found.results, strict=True):
             results[index] = result
-    return dataclasses.replace(repaired.run, results=tuple(results))
+    return structs.replace(repaired.run, results=tuple(results))
 
 
 def renewed(repaired: Repair, targets: Sequence[Target]) -> list[Target]:
     """The targets, of which standard input has the fixed text."""
     after = {file.target.path: file.after for file in repaired.files}
     return [
-        dataclasses.replace(target, raw=after[target.path])
+        structs.replace(target, raw=after[target.path])
         if target.raw is not None and target.path in after
         else target
         for target in targets

@@ -7,8 +7,9 @@ that a position is only worked out for what is reported. Nodes compare by identi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from msgspec import Struct
 
 __all__ = [
     "Annotated",
@@ -69,44 +70,38 @@ __all__ = [
 # --- expressions ---------------------------------------------------------------------------
 
 
-@dataclass(slots=True, eq=False)
-class Name:
+class Name(Struct, eq=False):
     ref: int
     id: str
 
 
-@dataclass(slots=True, eq=False)
-class Const:
+class Const(Struct, eq=False):
     """A literal. Numbers, strings, bytes, True, False, None and Ellipsis keep their value."""
 
     ref: int
     value: object
 
 
-@dataclass(slots=True, eq=False)
-class GetAttr:
+class GetAttr(Struct, eq=False):
     ref: int
     base: Expr
     name: str
 
 
-@dataclass(slots=True, eq=False)
-class GetItem:
+class GetItem(Struct, eq=False):
     ref: int
     base: Expr
     index: Expr
 
 
-@dataclass(slots=True, eq=False)
-class Slice:
+class Slice(Struct, eq=False):
     ref: int
     lower: Expr | None
     upper: Expr | None
     step: Expr | None
 
 
-@dataclass(slots=True, eq=False)
-class Arg:
+class Arg(Struct, eq=False):
     """A call argument; ``star`` is ``""``, ``"*"`` or ``"**"``."""
 
     value: Expr
@@ -114,21 +109,18 @@ class Arg:
     star: str
 
 
-@dataclass(slots=True, eq=False)
-class Call:
+class Call(Struct, eq=False):
     ref: int
     func: Expr
     args: tuple[Arg, ...]
 
 
-@dataclass(slots=True, eq=False)
-class Star:
+class Star(Struct, eq=False):
     ref: int
     value: Expr
 
 
-@dataclass(slots=True, eq=False)
-class Sequence:
+class Sequence(Struct, eq=False):
     """A tuple, list or set display, also as an assignment target."""
 
     ref: int
@@ -136,22 +128,19 @@ class Sequence:
     items: tuple[Expr, ...]
 
 
-@dataclass(slots=True, eq=False)
-class Mapping:
+class Mapping(Struct, eq=False):
     """A dict display; a None key stands for ``**value``."""
 
     ref: int
     items: tuple[tuple[Expr | None, Expr], ...]
 
 
-@dataclass(slots=True, eq=False)
-class Lambda:
+class Lambda(Struct, eq=False):
     ref: int
     function: Function
 
 
-@dataclass(slots=True, eq=False)
-class Clause:
+class Clause(Struct, eq=False):
     """One ``for target in iter if ...`` of a comprehension."""
 
     ref: int
@@ -160,8 +149,7 @@ class Clause:
     tests: tuple[Expr, ...]
 
 
-@dataclass(slots=True, eq=False)
-class Comprehension:
+class Comprehension(Struct, eq=False):
     """``kind`` is list, set, dict or generator; ``value`` is set for dicts only."""
 
     ref: int
@@ -171,16 +159,14 @@ class Comprehension:
     clauses: tuple[Clause, ...]
 
 
-@dataclass(slots=True, eq=False)
-class Conditional:
+class Conditional(Struct, eq=False):
     ref: int
     test: Expr
     then: Expr
     orelse: Expr
 
 
-@dataclass(slots=True, eq=False)
-class BoolOp:
+class BoolOp(Struct, eq=False):
     """``left and right`` / ``left or right``; the right side runs on one outcome only."""
 
     ref: int
@@ -189,50 +175,43 @@ class BoolOp:
     right: Expr
 
 
-@dataclass(slots=True, eq=False)
-class Binary:
+class Binary(Struct, eq=False):
     ref: int
     op: str
     left: Expr
     right: Expr
 
 
-@dataclass(slots=True, eq=False)
-class Unary:
+class Unary(Struct, eq=False):
     ref: int
     op: str
     value: Expr
 
 
-@dataclass(slots=True, eq=False)
-class Compare:
+class Compare(Struct, eq=False):
     ref: int
     left: Expr
     rest: tuple[tuple[str, Expr], ...]
 
 
-@dataclass(slots=True, eq=False)
-class Walrus:
+class Walrus(Struct, eq=False):
     ref: int
     target: Name
     value: Expr
 
 
-@dataclass(slots=True, eq=False)
-class Await:
+class Await(Struct, eq=False):
     ref: int
     value: Expr
 
 
-@dataclass(slots=True, eq=False)
-class Yield:
+class Yield(Struct, eq=False):
     ref: int
     value: Expr | None
     delegate: bool
 
 
-@dataclass(slots=True, eq=False)
-class Opaque:
+class Opaque(Struct, eq=False):
     """An expression of no interest of its own (an f-string, say) whose parts are evaluated."""
 
     ref: int
@@ -269,15 +248,13 @@ Expr: TypeAlias = (
 Block: TypeAlias = "tuple[Stmt, ...]"
 
 
-@dataclass(slots=True, eq=False)
-class Assign:
+class Assign(Struct, eq=False):
     ref: int
     targets: tuple[Expr, ...]
     value: Expr
 
 
-@dataclass(slots=True, eq=False)
-class AugAssign:
+class AugAssign(Struct, eq=False):
     """``target op= value``; ``op`` is written without the equals sign."""
 
     ref: int
@@ -286,8 +263,7 @@ class AugAssign:
     value: Expr
 
 
-@dataclass(slots=True, eq=False)
-class Annotated:
+class Annotated(Struct, eq=False):
     """``target: annotation [= value]``."""
 
     ref: int
@@ -296,44 +272,37 @@ class Annotated:
     value: Expr | None
 
 
-@dataclass(slots=True, eq=False)
-class ExprStmt:
+class ExprStmt(Struct, eq=False):
     ref: int
     value: Expr
 
 
-@dataclass(slots=True, eq=False)
-class Return:
+class Return(Struct, eq=False):
     ref: int
     value: Expr | None
 
 
-@dataclass(slots=True, eq=False)
-class Raise:
+class Raise(Struct, eq=False):
     ref: int
     parts: tuple[Expr, ...]
 
 
-@dataclass(slots=True, eq=False)
-class Break:
+class Break(Struct, eq=False):
     ref: int
 
 
-@dataclass(slots=True, eq=False)
-class Continue:
+class Continue(Struct, eq=False):
     ref: int
 
 
-@dataclass(slots=True, eq=False)
-class If:
+class If(Struct, eq=False):
     ref: int
     test: Expr
     body: Block
     orelse: Block
 
 
-@dataclass(slots=True, eq=False)
-class For:
+class For(Struct, eq=False):
     ref: int
     target: Expr
     iter: Expr
@@ -341,23 +310,20 @@ class For:
     orelse: Block
 
 
-@dataclass(slots=True, eq=False)
-class While:
+class While(Struct, eq=False):
     ref: int
     test: Expr
     body: Block
     orelse: Block
 
 
-@dataclass(slots=True, eq=False)
-class Handler:
+class Handler(Struct, eq=False):
     type: Expr | None
     name: str | None
     body: Block
 
 
-@dataclass(slots=True, eq=False)
-class Try:
+class Try(Struct, eq=False):
     ref: int
     body: Block
     handlers: tuple[Handler, ...]
@@ -365,15 +331,13 @@ class Try:
     final: Block
 
 
-@dataclass(slots=True, eq=False)
-class With:
+class With(Struct, eq=False):
     ref: int
     items: tuple[tuple[Expr, Expr | None], ...]
     body: Block
 
 
-@dataclass(slots=True, eq=False)
-class Case:
+class Case(Struct, eq=False):
     """A match arm: the names it binds, values its pattern reads, its guard and whether it always matches."""
 
     names: tuple[str, ...]
@@ -383,21 +347,18 @@ class Case:
     body: Block
 
 
-@dataclass(slots=True, eq=False)
-class Match:
+class Match(Struct, eq=False):
     ref: int
     subject: Expr
     cases: tuple[Case, ...]
 
 
-@dataclass(slots=True, eq=False)
-class Delete:
+class Delete(Struct, eq=False):
     ref: int
     targets: tuple[Expr, ...]
 
 
-@dataclass(slots=True, eq=False)
-class Global:
+class Global(Struct, eq=False):
     """``global`` or ``nonlocal``."""
 
     ref: int
@@ -405,16 +366,14 @@ class Global:
     nonlocal_: bool
 
 
-@dataclass(slots=True, eq=False)
-class ImportBinding:
+class ImportBinding(Struct, eq=False):
     """``name`` is bound to the module or member with the absolute dotted name ``target``."""
 
     name: str
     target: str
 
 
-@dataclass(slots=True, eq=False)
-class Import:
+class Import(Struct, eq=False):
     """``stars`` are the modules imported with ``*``."""
 
     ref: int
@@ -422,21 +381,18 @@ class Import:
     stars: tuple[str, ...]
 
 
-@dataclass(slots=True, eq=False)
-class Assert:
+class Assert(Struct, eq=False):
     ref: int
     test: Expr
     message: Expr | None
 
 
-@dataclass(slots=True, eq=False)
-class FunctionDef:
+class FunctionDef(Struct, eq=False):
     ref: int
     function: Function
 
 
-@dataclass(slots=True, eq=False)
-class ClassDef:
+class ClassDef(Struct, eq=False):
     ref: int
     cls: Class
 
@@ -468,8 +424,7 @@ Stmt: TypeAlias = (
 # --- definitions ---------------------------------------------------------------------------
 
 
-@dataclass(slots=True, eq=False)
-class Param:
+class Param(Struct, eq=False):
     """``kind`` is "" (positional or keyword), "/" (positional only), "*", "**" or "k" (keyword only)."""
 
     ref: int
@@ -479,8 +434,7 @@ class Param:
     annotation: Expr | None
 
 
-@dataclass(slots=True, eq=False)
-class Function:
+class Function(Struct, eq=False):
     """A def or lambda. ``bound`` are the names local to it; ``ref`` is the name (or the lambda)."""
 
     ref: int
@@ -522,8 +476,7 @@ class Function:
         return any(isinstance(item, Name) and item.id == name for item in self.decorators)
 
 
-@dataclass(slots=True, eq=False)
-class Class:
+class Class(Struct, eq=False):
     ref: int
     name: str
     qualname: str
@@ -533,8 +486,7 @@ class Class:
     parent: Function | None
 
 
-@dataclass(slots=True, eq=False)
-class Module:
+class Module(Struct, eq=False):
     """``name`` is the absolute dotted name, ``functions`` every def and lambda in source order."""
 
     name: str

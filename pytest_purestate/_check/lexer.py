@@ -10,7 +10,8 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 __all__ = ["Kind", "Token", "lex"]
 
@@ -28,8 +29,7 @@ class Kind(enum.Enum):
     BLANK = enum.auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(Struct, frozen=True):
     """A token and its half-open byte range."""
 
     kind: Kind
@@ -84,8 +84,7 @@ _STATEMENT = frozenset(
 _KINDS = {kind.name: kind for kind in Kind}
 
 
-@dataclass(slots=True)
-class _Field:
+class _Field(Struct):
     """An open replacement field: the quote of its string, whether it opened inside another field's
     specification, whether its own specification has begun."""
 

@@ -8,30 +8,23 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import libcst as cst
-
-from pytest_purestate._check import ir
+from pytest_purestate._check import ir, trees
 from pytest_purestate._check.model import Span
 from pytest_purestate._check.resolve import absolute, module_name
 from pytest_purestate._check.source import Source
 from pytest_purestate._check.syntax import Syntax
+from pytest_purestate._check.trees import SyntaxProblem
+
+if TYPE_CHECKING:
+    import libcst as cst
+else:
+    cst = trees.classes()
 
 __all__ = ["Lowered", "SyntaxProblem", "lower"]
-
-
-class SyntaxProblem(Exception):  # noqa: N818 - it is reported, not raised at users
-    """The text is not Python. ``line`` and ``column`` are 1-based, columns count code points."""
-
-    def __init__(self, message: str, line: int, column: int) -> None:
-        super().__init__(message)
-        self.message = message
-        self.line = line
-        self.column = column
 
 
 @dataclass(slots=True)
@@ -79,14 +72,7 @@ def lower(source: Source) -> Lowered:
 
 
 def _parse(source: Source) -> tuple[ir.Module, Syntax]:
-    try:
-        tree = cst.parse_module(source.text)
-    except cst.ParserSyntaxError as error:
-        raise SyntaxProblem(_reason(error), error.editor_line, error.editor_column) from None
-    except cst.CSTValidationError as error:
-        raise _invalid(source.text, error) from None
-    except (UnicodeError, ValueError) as error:
-        raise SyntaxProblem(str(error), 1, 1) from None
+    tree = trees.parse_module(source.text)
     name, package = module_name(source.file)
     lowering = _Lowering(package)
     body: list[ir.Stmt] = []
@@ -96,22 +82,6 @@ def _parse(source: Source) -> tuple[ir.Module, Syntax]:
         refs.append(len(lowering.nodes))
     module = ir.Module(name, source.path, tuple(body), tuple(lowering.functions), tuple(lowering.classes))
     return module, Syntax(source.text, tree, lowering.nodes, refs)
-
-
-def _invalid(text: str, error: cst.CSTValidationError) -> SyntaxProblem:
-    """What the parser accepts and the tree refuses. It does not say where; Python does."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            ast.parse(text)
-        except SyntaxError as known:
-            return SyntaxProblem(known.msg, known.lineno or 1, known.offset or 1)
-    return SyntaxProblem(str(error), 1, 1)
-
-
-def _reason(error: cst.ParserSyntaxError) -> str:
-    first = error.message.strip().splitlines()[0] if error.message.strip() else "invalid syntax"
-    return first.removeprefix("parser error: ").rstrip(".")
 
 
 class _Scope:
@@ -353,7 +323,7 @@ class _Lowering:
         elif isinstance(node, cst.MatchOr):
             for option in node.patterns:
                 self.pattern(option.pattern, names, reads)
-        elif isinstance(node, cst.MatchSequence):
+        elif isinstance(node, cst.MatchList | cst.MatchTuple):
             for item in node.patterns:
                 self.pattern(item.value if isinstance(item, cst.MatchSequenceElement) else item, names, reads)
 
@@ -380,7 +350,7 @@ class _Lowering:
         inner = node.annotation
         if isinstance(inner, cst.SimpleString):
             try:
-                return self.expr(cst.parse_expression(str(inner.evaluated_value)))
+                return self.expr(trees.parse_expression(str(_string_value(inner))))
             except Exception:
                 return self.expr(inner)
         return self.expr(inner)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from pytest_purestate._check.flow.facts import ModuleFacts
@@ -55,16 +56,14 @@ class Applicability(enum.Enum):
     DISPLAY_ONLY = "display-only"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Span:
+class Span(Struct, frozen=True, order=True):
     """Half-open byte range ``[start, end)`` of the normalised UTF-8 source (no BOM)."""
 
     start: int
     end: int
 
 
-@dataclass(frozen=True, slots=True)
-class Label:
+class Label(Struct, frozen=True):
     """A place in a file with a short text that says what happens there (may be empty)."""
 
     span: Span
@@ -72,16 +71,14 @@ class Label:
     path: str
 
 
-@dataclass(frozen=True, slots=True)
-class Edit:
+class Edit(Struct, frozen=True):
     """Replace the bytes of ``span`` by ``replacement``; an empty span inserts."""
 
     span: Span
     replacement: str
 
 
-@dataclass(frozen=True, slots=True)
-class Fix:
+class Fix(Struct, frozen=True):
     """Text edits which together repair one finding. Edits never overlap."""
 
     title: str
@@ -89,8 +86,7 @@ class Fix:
     applicability: Applicability
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """One defect: what, both places, help.
 
     ``path`` is the path as given by the user (display form). ``scope`` is the qualified name of
@@ -117,8 +113,7 @@ class Check(Protocol):
     def __call__(self, module: ModuleFacts, /) -> Iterator[Finding]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """A rule. ``check`` is None for rules the checker itself raises (PS0xx)."""
 
     code: str

@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from pytest_purestate._check.comments import Directive, Scope, read
 from pytest_purestate._check.lexer import Kind, Token, lex
@@ -22,8 +23,7 @@ __all__ = ["Added", "add_noqa"]
 _LINE_END = re.compile(rb"\r\n?|\n|\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class Added:
+class Added(Struct, frozen=True):
     """The changed text, the number of comments that were added or changed, and the findings that stay
     because no comment can stand near them."""
 
@@ -32,8 +32,7 @@ class Added:
     left: tuple[Finding, ...] = ()
 
 
-@dataclass(slots=True)
-class _Statement:
+class _Statement(Struct):
     """A logical line: its comments, and the ranges in which a line's end is no place for a comment."""
 
     start: int

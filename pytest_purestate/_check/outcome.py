@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from pytest_purestate._check.model import Finding
 from pytest_purestate._check.report.summary import summary
@@ -26,8 +27,7 @@ class Status(enum.Enum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
-class Trace:
+class Trace(Struct, frozen=True):
     """What a result rests on: the digest of the file, those of the files that it imports, directly or through others
     (empty for one that cannot be read), and the names that no file was found for, each with the file that imports it."""
 
@@ -36,8 +36,7 @@ class Trace:
     missing: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class FileResult:
+class FileResult(Struct, frozen=True):
     """One file of a run. ``internal`` is set where the checker itself failed on it; ``trace`` says what it rests on."""
 
     path: str
@@ -49,8 +48,7 @@ class FileResult:
     trace: Trace | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Struct, frozen=True):
     """All files of a run, in order of discovery.
 
     ``baselined`` counts the findings that a baseline hides; ``notes`` are lines about the run as a whole.

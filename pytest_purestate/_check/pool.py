@@ -18,9 +18,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Generic, TypeVar
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from multiprocessing.context import ForkContext, SpawnContext
@@ -34,8 +35,7 @@ AHEAD = 2  # tasks in a worker's queue: it never waits for us, and few are sent 
 STACK = 256 * 1024 * 1024  # address space, not memory; deep trees recurse natively
 
 
-@dataclass(frozen=True, slots=True)
-class Lost:
+class Lost(Struct, frozen=True):
     """A task without a result: ``late`` past the deadline, or its worker died of ``reason``."""
 
     late: bool

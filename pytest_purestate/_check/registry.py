@@ -12,9 +12,10 @@ import importlib
 import pkgutil
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from pytest_purestate._check import rules as rules_package
 from pytest_purestate._check.model import Rule
@@ -57,8 +58,7 @@ class UnknownSelectorError(Exception):
         self.nearest = nearest
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(Struct, frozen=True):
     """One layer of choice: a configuration file, or the command line over it.
 
     ``select`` None leaves the choice of the layer below; otherwise it replaces it. A selector is a

@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct, structs
 
 from pytest_purestate._check import registry
 from pytest_purestate._check.apis import Signature, SignatureError, parse_declaration
@@ -21,8 +21,7 @@ from pytest_purestate.config import Config, ConfigError, Overrides
 __all__ = ["Settings", "chosen_rules", "declared", "severities", "tests_of"]
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """The settings of files that share a `Config`, ready to use."""
 
     rules: tuple[Rule, ...]
@@ -60,7 +59,7 @@ class Settings:
     def applied(self, finding: Finding) -> Finding:
         """A finding as the settings want it: its severity, and no fix where the rule is not fixable."""
         fix = finding.fix if finding.code in self.fixable else None
-        return dataclasses.replace(finding, fix=fix, severity=self.severity[finding.code])
+        return structs.replace(finding, fix=fix, severity=self.severity[finding.code])
 
 
 def chosen_rules(config: Config, overrides: Overrides) -> tuple[Rule, ...]:
@@ -124,8 +123,7 @@ def tests_of(config: Config) -> Callable[[Source], bool]:
     return _TestFiles(Globs.of(config.test_files, config.root))
 
 
-@dataclass(frozen=True, slots=True)
-class _TestFiles:
+class _TestFiles(Struct, frozen=True):
     """Equal where the patterns are equal, so that files with equal settings share what they import."""
 
     globs: Globs

@@ -11,7 +11,8 @@ import functools
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from pytest_purestate._check.comments import Broken, Directive, Scope, read, removal
 from pytest_purestate._check.lexer import Kind, lex
@@ -26,8 +27,7 @@ _MENTION = re.compile(rb"#\s*(?:noqa|purestate)", re.IGNORECASE)
 _OURS = re.compile(rb"#\s*(?:noqa\s*:[^\r\n]*(?:PS|[a-z]-[a-z])|purestate)", re.IGNORECASE)
 
 
-@dataclass(slots=True)
-class _Comments:
+class _Comments(Struct):
     """What the comments of a file say.
 
     ``starts`` holds the first offset of every logical line, ``lines`` the directives that hold in it.

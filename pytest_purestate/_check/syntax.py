@@ -7,14 +7,15 @@ text: what it prints stands there once, as a rule. Where it does not, all is pri
 
 from __future__ import annotations
 
+import functools
 from bisect import bisect_right
 from typing import TYPE_CHECKING
 
-import libcst as cst
-
+from pytest_purestate._check import trees
 from pytest_purestate._check.model import Span
 
 if TYPE_CHECKING:
+    import libcst as cst
     from libcst.metadata import CodeSpan
 
 __all__ = ["Syntax"]
@@ -27,12 +28,16 @@ class Syntax:
 
     def __init__(self, text: str, tree: cst.Module, nodes: list[cst.CSTNode], refs: list[int]) -> None:
         self._text = text
-        self._tree = tree
-        self._nodes = nodes
+        self._given = tree, nodes
         self._refs = refs
         self._printed: tuple[list[int], bool] | None = None
         self._found: dict[int, list[CodeSpan | None]] = {}  # by statement
         self._starts: dict[int, int] = {}  # where statements are that stand in the text once
+
+    @functools.cached_property
+    def _whole(self) -> tuple[cst.Module, list[cst.CSTNode | None]]:
+        """A tree that can be printed, and its nodes."""
+        return trees.full(self._text, *self._given)
 
     def exact(self, ref: int) -> bool:
         """Whether the statement around a node prints back as it stands in the text."""
@@ -43,7 +48,7 @@ class Syntax:
 
     def span(self, ref: int) -> Span:
         """The byte span of a node, without the parentheses around it; an empty one if it is not in the text."""
-        if not 0 <= ref < len(self._nodes):
+        if not 0 <= ref < self._refs[-1]:
             return _NOWHERE
         place = bisect_right(self._refs, ref) - 1
         if place not in self._found:
@@ -57,7 +62,7 @@ class Syntax:
     def _print(self) -> tuple[list[int], bool]:
         """Where the statements of the module start, in bytes, and whether all prints back as the text."""
         if self._printed is None:
-            tree, text = self._tree, self._text
+            (tree, _), text = self._whole, self._text
             # A leading form feed is lost by the round trip: everything after it moves by its length.
             start = len(text) - len(text.lstrip("\x0c"))
             parts = ["".join(map(tree.code_for_node, tree.header))]
@@ -77,7 +82,8 @@ class Syntax:
         from libcst.metadata import ByteSpanPositionProvider
         from libcst.metadata.span_provider import SpanProvidingCodegenState
 
-        alone = self._tree.with_changes(header=(), body=(self._tree.body[place],), footer=())
+        tree, nodes = self._whole
+        alone = tree.with_changes(header=(), body=(tree.body[place],), footer=())
         # Without a MetadataWrapper, which visits and copies every node before it asks the provider.
         provider = ByteSpanPositionProvider()
         state = SpanProvidingCodegenState(
@@ -88,8 +94,11 @@ class Syntax:
         )
         alone._codegen(state)
         self._locate(place, "".join(state.tokens))
-        nodes = self._nodes[self._refs[place] : self._refs[place + 1]]
-        return [provider.get_metadata(ByteSpanPositionProvider, node, None) for node in nodes]
+        own = nodes[self._refs[place] : self._refs[place + 1]]
+        return [
+            None if node is None else provider.get_metadata(ByteSpanPositionProvider, node, None)
+            for node in own
+        ]
 
     def _locate(self, place: int, code: str) -> None:
         """Note where a statement starts, in bytes, if what it prints stands in the text once."""

@@ -26,6 +26,7 @@ from pytest_purestate._check.apis.signature import (
     OBJECTS,
     Signature,
     SignatureError,
+    Table,
     parse_line,
     parse_lines,
 )
@@ -87,9 +88,9 @@ def lines() -> Iterator[Signature]:
 
 
 @cache
-def table() -> dict[str, Signature]:
+def table() -> Table:
     """Every signature by name."""
-    return {signature.name: signature for signature in lines()}
+    return Table(module.TABLE for module in _MODULES)
 
 
 @cache

@@ -11,8 +11,9 @@ The notation is that of the tables, with words of its own for what users need mo
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from keyword import iskeyword
+
+from msgspec.structs import replace
 
 from pytest_purestate._check.apis.signature import Signature, SignatureError, parse_clauses
 

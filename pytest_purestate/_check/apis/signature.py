@@ -37,7 +37,9 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 __all__ = [
     "CLAUSES",
@@ -48,6 +50,7 @@ __all__ = [
     "ROLES",
     "Signature",
     "SignatureError",
+    "Table",
     "parse_clauses",
     "parse_line",
     "parse_lines",
@@ -58,7 +61,7 @@ KINDS = frozenset(
     "key keys array numpy list dict set str number state stream module transform dist none logger "
     "static transformed kernel initializer deep opaque bool entropy "
     "transformed_with_state transformed_without_rng stateful_without_rng tfdist sampler step env constant stateless "
-    "optimizer graph ref file writer progress raises path unordered walk generator".split()
+    "optimizer graph ref file writer checkpointer progress raises path unordered walk generator".split()
 )
 """Result kinds (``raises``: a context manager that awaits the exceptions given, ``unordered``: a list in an order
 of its own in every run, ``walk``: of a folder, each step of which has two such lists, ``path``: a file's, ``writer``: of a log); also ``same p`` (p itself), ``twin p`` (p in other buffers), ``copy p`` (a shallow copy), ``view p`` (p when it holds
@@ -68,7 +71,7 @@ keys, else a new array), ``fold p q`` (the key that p and q make), ``key p`` (th
 
 OBJECTS = frozenset(
     "module dist tfdist transform stateless stream transformed transformed_with_state transformed_without_rng "
-    "stateful_without_rng kernel sampler step env initializer constant optimizer graph ref file writer progress".split()
+    "stateful_without_rng kernel sampler step env initializer constant optimizer graph ref file writer checkpointer progress".split()
 )
 """Result kinds that are objects of a library: they have methods of their own, and are never keys."""
 
@@ -111,8 +114,7 @@ class SignatureError(ValueError):
     """A line of a table (or of the user's configuration) that cannot be read."""
 
 
-@dataclass(frozen=True, slots=True)
-class Signature:
+class Signature(Struct, frozen=True):
     """What one function does. ``params`` are its positional parameters by name, ``keywords`` the others.
 
     ``open`` is a signature without a list of parameters: where they stand is not known.
@@ -287,13 +289,42 @@ def parse_line(line: str) -> Iterator[Signature]:
         yield replace(signature, name=name)
 
 
+def table_lines(text: str) -> Iterator[str]:
+    """The lines of a table. Blank ones are passed over; an indented line continues the last."""
+    return (line for line in _CONTINUED.sub("", text).splitlines() if line.strip())
+
+
 def parse_lines(text: str) -> Iterator[Signature]:
-    """All signatures of a table. Blank lines are passed over; an indented line continues the last."""
-    for line in _CONTINUED.sub("", text).splitlines():
-        if line.strip():
-            yield from parse_line(line)
+    """All signatures of a table."""
+    for line in table_lines(text):
+        yield from parse_line(line)
 
 
 def parse_table(text: str) -> dict[str, Signature]:
     """All signatures of a table by name."""
     return {signature.name: signature for signature in parse_lines(text)}
+
+
+class Table:
+    """The signatures of many tables by name. A line is read when one of its names is asked for: few ever are."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        self._lines = {
+            name: line
+            for text in texts
+            for line in table_lines(text)
+            for name in _expand(line.partition("(")[0])
+        }
+        self._read: dict[str, Signature] = {}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._lines)
+
+    def get(self, name: str) -> Signature | None:
+        """The signature of this name; the last one, where there are several."""
+        line = self._lines.get(name)
+        if line is not None and name not in self._read:
+            self._read.update(
+                (each.name, each) for each in parse_line(line) if self._lines[each.name] is line
+            )
+        return self._read.get(name)

@@ -7,7 +7,8 @@ what is no Python is blanked, so an edit of the view is an edit of the text, and
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 __all__ = ["SUFFIXES", "DocumentError", "Part", "View", "view_of"]
 
@@ -21,16 +22,14 @@ class DocumentError(Exception):
     """A file that is not what its name says; the text says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """A cell of a notebook: where it begins in the view (in bytes), and its number, counted from 1 with all cells."""
 
     start: int
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(Struct, frozen=True):
     """A document as a Python module.
 
     ``text`` is what edits are applied to, ``python`` the module, as long as it. ``parts`` are the cells of a notebook, and

@@ -9,9 +9,10 @@ nothing: what is found in a file depends on that file and its imports.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
+
+from msgspec import structs
 
 from pytest_purestate._check import ir
 from pytest_purestate._check.flow import types
@@ -49,7 +50,7 @@ def _note(
             _note(it, given, (*path, ("[", index)), item, ref)
         if isinstance(option, Tup):
             continue
-        type_ = dataclasses.replace(types.typeof(it, option), certain=True)
+        type_ = structs.replace(types.typeof(it, option), certain=True)
         if type_.kind not in _SAYS_NOTHING:
             known.setdefault(type_, ref)
         elif isinstance(option, Sym) and not type_.kind:
@@ -140,7 +141,7 @@ def _tells(type_: Type) -> bool:
 def _as_given(type_: Type) -> Type:
     if type_.kind == "state":  # a function may edit a fresh one: what is handed over matters, not the type
         return Type("state", name=GIVEN + type_.name, certain=False)
-    return dataclasses.replace(type_, certain=type_.kind != "array")
+    return structs.replace(type_, certain=type_.kind != "array")
 
 
 def forget(it: Interpreter, params: Container[ir.Param]) -> Iterator[Func]:

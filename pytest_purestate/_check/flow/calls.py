@@ -10,8 +10,10 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from pytest_purestate._check import ir
 from pytest_purestate._check.apis import COMPILED, ELEMENTS, OBJECTS, Signature, is_question
@@ -90,8 +92,7 @@ _OF_DICTS = frozenset(name for name in dir(dict) if not name.startswith("_"))
 _DRY = frozenset(("lower", "trace", "eval_shape", "clear_cache", "_cache_size"))
 
 
-@dataclass(slots=True)
-class Args:
+class Args(Struct):
     """Evaluated arguments with the refs of their expressions."""
 
     pos: list[tuple[Value, int]] = field(default_factory=list)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from pytest_purestate._check import ir
 from pytest_purestate._check.apis.classes import base_family, decorator_family
@@ -20,8 +21,7 @@ _PLAIN = tuple(Ext(name) for name in ("builtins.object", "abc.ABC", "typing.Gene
 _OWN_EQUALITY = frozenset(("__eq__", "__hash__"))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Field:
+class Field(Struct, frozen=True, eq=False):
     """An annotated class variable: a field of a dataclass or NamedTuple."""
 
     name: str
@@ -31,8 +31,7 @@ class Field:
     meta: bool = False  # no part of the pytree
 
 
-@dataclass(slots=True, eq=False)
-class ClassInfo:
+class ClassInfo(Struct, eq=False):
     """A class definition with its bases evaluated. ``decorators`` are (dotted name, keyword options)."""
 
     cls: ir.Class

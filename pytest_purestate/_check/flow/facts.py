@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Iterator
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
+
+from msgspec import Struct, field
 
 from pytest_purestate._check import ir
 from pytest_purestate._check.flow.imports import named
@@ -97,8 +98,7 @@ def draws(use: Use) -> bool:
     return use.kind in ("draw", "apply") or (use.kind == "unknown" and _MAKES.match(use.verb) is None)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Reuse:
+class Reuse(Struct, frozen=True, eq=False):
     """A key spent by ``second`` that ``first`` had spent already.
 
     ``kind``: ``loop`` (the same expression in a later pass), ``parent`` (spent by a split before),
@@ -114,8 +114,7 @@ class Reuse:
     instead: str = ""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Split:
+class Split(Struct, frozen=True, eq=False):
     """``a, b = split(k)``: the statement, the names and element indices, the key that was split."""
 
     ref: int
@@ -126,8 +125,7 @@ class Split:
     place: Sym
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Swap:
+class Swap(Struct, frozen=True, eq=False):
     """After ``split`` replaced ``carried``, it is spent while ``unused`` never is."""
 
     split: Split
@@ -136,8 +134,7 @@ class Swap:
     use: Use
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Dropped:
+class Dropped(Struct, frozen=True, eq=False):
     """A call whose result is thrown away; ``what`` is split, fold_in, at, replace, apply_gradients, ...
 
     ``old`` is the argument that the result takes the place of, where a function makes it.
@@ -153,8 +150,7 @@ class Dropped:
     old: int = 0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Mutation:
+class Mutation(Struct, frozen=True, eq=False):
     """An edit in place. ``how``: setitem, delitem, setattr, augmented or the name of a method.
 
     ``visible``: the caller, a captured scope or a frozen object sees it. ``through`` is the inner
@@ -182,8 +178,7 @@ class Mutation:
     copied: bool = False
 
 
-@dataclass(slots=True, eq=False)
-class Handed:
+class Handed(Struct, eq=False):
     """What a call gives to a parameter: a ``state``, a container (``dict``) of arrays, or a ``param`` of the caller (``root``).
 
     ``again``: the caller looks at the same object behind the call.
@@ -195,8 +190,7 @@ class Handed:
     again: bool = False
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Effect:
+class Effect(Struct, frozen=True, eq=False):
     """Something a function does to the world outside. ``kind``: print, log, io, global, ...
 
     ``inner`` is the effect inside the called function ``callee`` that this one stands for. ``static``: all it
@@ -214,8 +208,7 @@ class Effect:
     sources: frozenset[Root] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Donated:
+class Donated(Struct, frozen=True, eq=False):
     """A use of something whose buffers were donated before."""
 
     ref: int
@@ -223,8 +216,7 @@ class Donated:
     confidence: Confidence
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Unhashable:
+class Unhashable(Struct, frozen=True, eq=False):
     """A static argument without a hash: the argument, the parameter, what it is, and where it was made (or -1).
 
     ``place`` is the attribute that it is read from, where it is that only if all that its class keeps there is.
@@ -239,8 +231,7 @@ class Unhashable:
     place: Sym | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Outdated:
+class Outdated(Struct, frozen=True, eq=False):
     """An object that is static for a compiled ``function``, as ``param``, and changed between two calls of it.
 
     ``change`` is the assignment, ``ref`` the argument of the later call, ``place`` the object.
@@ -253,8 +244,7 @@ class Outdated:
     param: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SharedStream:
+class SharedStream(Struct, frozen=True, eq=False):
     """One key handed to several rng collections of one ``init`` or ``apply``."""
 
     ref: int
@@ -264,8 +254,7 @@ class SharedStream:
     place: Sym
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ConstantKey:
+class ConstantKey(Struct, frozen=True, eq=False):
     """A key made from a constant where every run of the place repeats it. ``where``: loop, trace, field.
 
     ``name`` is the module variable that holds the constant, if any does.
@@ -278,8 +267,7 @@ class ConstantKey:
     name: str = ""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Seed:
+class Seed(Struct, frozen=True, eq=False):
     """A key (``of``) whose seed differs from run to run: the call, the argument, the function it comes from, and where
     that was called (``origin``)."""
 
@@ -291,8 +279,7 @@ class Seed:
     origin: Origin | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class IgnoredKey:
+class IgnoredKey(Struct, frozen=True, eq=False):
     """A draw from a global generator of the host in a function that is given a key and never looks at it."""
 
     ref: int
@@ -301,8 +288,7 @@ class IgnoredKey:
     annotated: bool
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Unseeded:
+class Unseeded(Struct, frozen=True, eq=False):
     """A generator of the host made without a seed in a function that is given one: the parameter ``param``.
 
     ``known``: it is a seed or a key for sure, or else a call must tell; ``number``: it can seed the generator as it is.
@@ -315,8 +301,7 @@ class Unseeded:
     number: bool
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Captured:
+class Captured(Struct, frozen=True, eq=False):
     """A key of the module, or of the function around, that a function spends; ``owner`` is None for the module."""
 
     use: Use
@@ -324,8 +309,7 @@ class Captured:
     owner: ir.Function | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Broadcast:
+class Broadcast(Struct, frozen=True, eq=False):
     """A key that every lane of a ``vmap`` spends. ``how``: captured, bound (by ``partial``) or in_axes."""
 
     ref: int
@@ -334,8 +318,7 @@ class Broadcast:
     use: Use
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Stale:
+class Stale(Struct, frozen=True, eq=False):
     """A key spent below an object that keeps it: the next run of the same method or step meets it again."""
 
     use: Use
@@ -344,8 +327,7 @@ class Stale:
     confidence: Confidence
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Rebuilt:
+class Rebuilt(Struct, frozen=True, eq=False):
     """``jit`` of a function built anew in every iteration. ``what``: lambda, partial, method, def, wrapped.
 
     ``varying`` are the names that the loop binds; those in ``fixed`` hold what no argument can be. ``gives`` are
@@ -365,8 +347,7 @@ class Rebuilt:
     place: Sym | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Rebound:
+class Rebound(Struct, frozen=True, eq=False):
     """A module variable bound anew, or edited, after ``at`` calls. ``place`` is its spelling; ``*`` is all of it.
 
     ``first``: the number of calls before it, or before the loop around it, the first time.
@@ -383,8 +364,7 @@ class Rebound:
     first: int = 0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Applied:
+class Applied(Struct, frozen=True, eq=False):
     """``state.apply_fn`` is called with the captured variables ``name``, although the state has its own."""
 
     ref: int
@@ -392,8 +372,7 @@ class Applied:
     name: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Successor:
+class Successor(Struct, frozen=True, eq=False):
     """A new value made from an old one, bound to a local name and never used for anything.
 
     ``frozen``: it is a copy of the function's own object, which nobody can edit, and no part of it is read.
@@ -408,8 +387,7 @@ class Successor:
     renewed: bool = False
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Renewal:
+class Renewal(Struct, frozen=True, eq=False):
     """A name for an array of a container (``place``) gets a new array, which arithmetic makes of the old one.
 
     ``kind`` is that of the old value's type: array, state, or nothing where only its use may tell what it is.
@@ -424,8 +402,7 @@ class Renewal:
     op: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Lost:
+class Lost(Struct, frozen=True, eq=False):
     """A successor that is never looked at: its name (or the statement that left it behind) and the call.
 
     ``role`` is one of ``apis.signature.ROLES``, or ``named`` where only its name tells that it is one. ``kept`` says how the ``old`` value lives on: returned (``where``), self,
@@ -455,8 +432,7 @@ class Lost:
     named: bool
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SharedDefault:
+class SharedDefault(Struct, frozen=True, eq=False):
     """A mutable default, which all calls or instances share. ``where``: field, edited, stored, returned.
 
     ``ref`` is the expression of the default, ``other`` what is done with it; ``family`` is that of the class.
@@ -472,8 +448,7 @@ class SharedDefault:
     attribute: str = ""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Aliased:
+class Aliased(Struct, frozen=True, eq=False):
     """A buffer written after it was ``handed`` to JAX. ``converted``: most likely it was copied on the way."""
 
     ref: int
@@ -482,8 +457,7 @@ class Aliased:
     converted: bool
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Unordered:
+class Unordered(Struct, frozen=True, eq=False):
     """An order that differs between runs and shows. ``source``: where the elements come from, and in which way.
 
     ``how`` it shows at ``ref``: array, drawn, key, index, paired, picked, stored or returned.
@@ -494,8 +468,7 @@ class Unordered:
     how: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Trace:
+class Trace(Struct, frozen=True, eq=False):
     """Why a function is traced: the transform, and where it was applied (``place``: in which function).
 
     ``fixed`` are the parameters that are Python values while it is traced: static ones, and those that a bound
@@ -510,8 +483,7 @@ class Trace:
     fixed: frozenset[str] = frozenset()
 
 
-@dataclass(slots=True, eq=False)
-class FunctionFacts:
+class FunctionFacts(Struct, eq=False):
     """The facts of one function; ``function`` is None for the module's own body."""
 
     function: ir.Function | None
@@ -589,8 +561,7 @@ class FunctionFacts:
     tuples: set[Sym] = field(default_factory=set)  # what has a method that only a NamedTuple has
 
 
-@dataclass(slots=True, eq=False)
-class ModuleFacts:
+class ModuleFacts(Struct, eq=False):
     """All facts of a module, with the way from refs to labels."""
 
     context: ModuleContext

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Container, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec import structs
 
 from pytest_purestate._check import ir
 from pytest_purestate._check.apis import OBJECTS
@@ -664,7 +665,7 @@ def _lower_harmless(frame: Frame) -> set[int]:
             uses[1].kind,
         )
         if idle or replayed or twins == {True, False} or _is_paired(reuse, results):
-            facts.reuses[ref] = dataclasses.replace(reuse, confidence=Confidence.LOW)
+            facts.reuses[ref] = structs.replace(reuse, confidence=Confidence.LOW)
             harmless.add(ref)
     return harmless
 

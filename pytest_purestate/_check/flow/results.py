@@ -5,11 +5,11 @@ A rule asks this only about a function in which it found something, so it is wor
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import re
 from collections.abc import Container, Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from pytest_purestate._check import ir
 
@@ -27,8 +27,7 @@ COMPARES = re.compile(r"assert|allclose|array_equal|isclose|equal$|chex\.")
 """Names of functions that compare what they are given: what both sides share is meant."""
 
 
-@dataclass(frozen=True, slots=True)
-class Results:
+class Results(Struct, frozen=True):
     """The calls of a function by ref.
 
     ``names`` are the words a result is stored under: assigned names and attributes, and the keyword it is
@@ -62,18 +61,17 @@ class Results:
 
 
 @functools.cache
-def _fields(kind: type) -> tuple[str, ...]:
-    return tuple(field.name for field in dataclasses.fields(kind) if field.name not in ("parent", "owner"))
+def _fields(kind: type[Struct]) -> tuple[str, ...]:
+    return tuple(name for name in kind.__struct_fields__ if name not in ("parent", "owner"))
 
 
 def children(node: _Node) -> Iterator[_Node]:
     """The nodes right below one."""
-    kind: type = type(node)
-    for name in _fields(kind):
+    for name in _fields(type(node)) if isinstance(node, Struct) else ():
         value = getattr(node, name)
         for item in value if isinstance(value, tuple) else (value,):
             for part in item if isinstance(item, tuple) else (item,):
-                if dataclasses.is_dataclass(part):
+                if isinstance(part, Struct):
                     yield part
 
 

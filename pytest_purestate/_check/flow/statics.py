@@ -6,8 +6,9 @@ so what its attributes held in the first call holds in all.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeGuard
+
+from msgspec import Struct, field
 
 from pytest_purestate._check.flow import types
 from pytest_purestate._check.flow.facts import Mutation, Outdated, Unhashable
@@ -34,8 +35,7 @@ __all__ = ["Static", "changed", "forget", "note", "put_back"]
 _MANY = 8  # calls with one object of which the changes behind them are remembered
 
 
-@dataclass(slots=True, eq=False)
-class Static:
+class Static(Struct, eq=False):
     """An object handed to a compiled function as static under ``guards``, and what is assigned behind that."""
 
     compiled: Wrapped

@@ -8,8 +8,9 @@ identity (each call makes a new key), and replays what happened: uses, stores, e
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from pytest_purestate._check import ir
 from pytest_purestate._check.flow.facts import Effect, Mutation, Rebound
@@ -44,8 +45,7 @@ _SHARED = frozenset(("true", "none", "eq", "val", "lt"))  # conditions on values
 __all__ = ["Substitution", "Summary", "decide", "reachable"]
 
 
-@dataclass(slots=True, eq=False)
-class Summary:
+class Summary(Struct, eq=False):
     """The behaviour of one function in terms of its parameters, captured variables and new objects.
 
     ``always`` are the places that are spent on every way to a return; ``returns`` says that there is one.

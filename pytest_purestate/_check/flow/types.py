@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from pytest_purestate._check import ir
 from pytest_purestate._check.apis import ELEMENTS, KEY_ANNOTATIONS, OBJECTS

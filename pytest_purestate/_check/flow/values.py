@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from msgspec import Struct, field
 
 from pytest_purestate._check import ir
 
@@ -74,8 +75,7 @@ Step: TypeAlias = tuple[str, object]
 Path: TypeAlias = tuple[Step, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Type:
+class Type(Struct, frozen=True):
     """What is known of a value's type: a kind, and a class of the project or of a library.
 
     Kinds: ``key``, ``keys``, ``array`` (JAX), ``numpy``, ``list``, ``dict``, ``set``, ``str``, ``number``,
@@ -95,8 +95,7 @@ class Type:
 UNKNOWN = Type()
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Struct, frozen=True):
     """The evaluation that made an object: where, and by which operation."""
 
     context: ModuleContext
@@ -104,8 +103,7 @@ class Origin:
     verb: str = ""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Donation:
+class Donation(Struct, frozen=True, eq=False):
     """The call that an object's buffers were donated to.
 
     ``ref`` is the argument, ``verb`` the short name of the function called, ``sure`` says that it is known to be
@@ -138,8 +136,7 @@ class Succession(NamedTuple):
     held: tuple[Value, ...] = ()
 
 
-@dataclass(slots=True, eq=False)
-class Root:
+class Root(Struct, eq=False):
     """An abstract object. ``kind``: ``param``, ``free`` (captured or global) or ``local`` (made here).
 
     ``base`` is the object this one is a shallow copy of: what was not stored here is read there.
@@ -223,8 +220,7 @@ class Tup(NamedTuple):
     items: tuple[Value, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Choice:
+class Choice(Struct, frozen=True, eq=False):
     """One of several values, each under its guards."""
 
     options: tuple[tuple[Value, Guards], ...]
@@ -236,8 +232,7 @@ class Ext(NamedTuple):
     name: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Func:
+class Func(Struct, frozen=True, eq=False):
     """A function of the project. ``captured`` is set once it has left the frame it was defined in."""
 
     function: ir.Function
@@ -247,13 +242,11 @@ class Func:
     role: str = ""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ClassValue:
+class ClassValue(Struct, frozen=True, eq=False):
     info: ClassInfo
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Bound:
+class Bound(Struct, frozen=True, eq=False):
     """``receiver.name`` before it is called; ``func`` is the method when the class is known."""
 
     receiver: Value
@@ -261,8 +254,7 @@ class Bound:
     func: Func | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Partial:
+class Partial(Struct, frozen=True, eq=False):
     func: Value
     args: tuple[Value, ...]
     kwargs: tuple[tuple[str, Value], ...]
@@ -272,8 +264,7 @@ Holder: TypeAlias = "tuple[ModuleContext, int, tuple[tuple[int, int], ...]]"
 """The argument by which a function got a key, and the loop passes it was made in."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Wrapped:
+class Wrapped(Struct, frozen=True, eq=False):
     """A function under a transform, such as ``jax.jit(f)``; ``options`` are its other arguments.
 
     ``keeps`` are keys that it holds and spends whenever it is called, each with the argument that gave it them.
@@ -286,8 +277,7 @@ class Wrapped:
     keeps: tuple[tuple[Value, Holder], ...] = ()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Iter:
+class Iter(Struct, frozen=True, eq=False):
     """What a loop over ``zip``, ``enumerate``, ``range``, ... runs through; ``ref`` is the call that made it."""
 
     kind: str
@@ -311,8 +301,7 @@ IMPOSSIBLE: Guards = {("never",): True}
 """What no path satisfies."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Use:
+class Use(Struct, frozen=True, eq=False):
     """One spending of a key.
 
     ``ref`` is the expression that was handed over, ``call`` the call it was handed to, ``verb`` that

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from pytest_purestate._check import ir
 from pytest_purestate._check.apis import Signature
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Seen", "Understood", "Watch"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Seen:
+class Seen(Struct, frozen=True, eq=False):
     """What an expression was taken for, or a variable where it is bound.
 
     ``spent`` are the uses of the key that came before. ``is_key``: it is one, or was spent as one.
@@ -33,8 +33,7 @@ class Seen:
     spent: tuple[Use, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Understood:
+class Understood(Struct, frozen=True, eq=False):
     """What told the meaning of a call: a signature, the summary of a function of the project, or nothing."""
 
     ref: int

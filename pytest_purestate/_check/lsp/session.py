@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+
+from msgspec import Struct, structs
 
 from pytest_purestate._check import engine, fixing
 from pytest_purestate._check.checker import Checker
@@ -20,8 +21,7 @@ from pytest_purestate.config import Config, ConfigFinder
 __all__ = ["Checked", "Session"]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(Struct, frozen=True):
     """A text that was checked: the source that spans index, and what was found. ``result`` is None where the settings
     exclude the file, or its text cannot be read at all."""
 
@@ -101,7 +101,7 @@ class Session:
         checked = self.check(file)
         if checked.result is None or file in self._cells:
             return None
-        target = dataclasses.replace(checked.target, raw=checked.source.to_bytes())
+        target = structs.replace(checked.target, raw=checked.source.to_bytes())
         run = Run((checked.result,))
         repaired = fixing.repair(run, [target], self._recheck)
         return repaired.files[0].text if repaired.files else None

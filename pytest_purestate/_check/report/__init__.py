@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from pytest_purestate._check.model import Finding, Rule
@@ -18,8 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["FORMATS", "Format", "Report", "render"]
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):
     """What a report is made of.
 
     ``files`` are the paths of all files that were checked, those without findings included; ``sources`` gives the text
@@ -30,11 +28,10 @@ class Report:
     rules: Mapping[str, Rule]
     sources: Callable[[str], Source | None]
     style: Style
-    files: Sequence[str] = field(default=())
+    files: Sequence[str] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Format:
+class Format(NamedTuple):
     """A module below this one with a function ``render(report)``, or another one of that name.
 
     ``machine``: programs read it, so nothing else may stand in the same stream.

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from pytest_purestate._check.model import Label
 from pytest_purestate._check.report.style import Style, printable
@@ -22,8 +23,7 @@ MARGIN = 20  # cells kept beside a label where a line is cut
 TALL = 6  # a label over more lines shows its first and last lines only
 
 
-@dataclass(frozen=True, slots=True)
-class _Mark:
+class _Mark(Struct, frozen=True):
     """An underlined stretch of one line, in terminal cells, half open."""
 
     start: int

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TextIO
+
+from msgspec import Struct
 
 from pytest_purestate._check.model import Severity
 
@@ -14,8 +15,7 @@ __all__ = ["Style", "printable", "wants_colour"]
 _COLOURS: Mapping[Severity | None, str] = {Severity.WARNING: "1;33", Severity.INFO: "1;36"}
 
 
-@dataclass(frozen=True, slots=True)
-class Style:
+class Style(Struct, frozen=True):
     """Paints the parts of a report; without colour every method gives its text back."""
 
     colour: bool = False

@@ -39,7 +39,8 @@ The bodies of `lax.scan`, `lax.fori_loop`, `lax.while_loop`, `lax.map` and `jax.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from pytest_purestate._check.flow.facts import FunctionFacts, ModuleFacts, Reuse
 from pytest_purestate._check.flow.values import Use
