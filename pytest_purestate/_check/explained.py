@@ -23,7 +23,7 @@ __all__ = ["ExplainError", "explain_place", "render_full", "render_json"]
 
 TABLE = "tool.purestate.signatures"
 
-_PLACE = re.compile(r"(?P<file>.+?):(?P<line>\d+)(:(?P<column>\d+))?")
+_PLACE = re.compile(r"(?P<file>.+?):(cell (?P<cell>\d+):)?(?P<line>\d+)(:(?P<column>\d+))?")
 
 
 class ExplainError(Exception):
@@ -32,6 +32,8 @@ class ExplainError(Exception):
 
 def explain_place(place: str, finder: ConfigFinder, form: str, stream: TextIO) -> Iterator[str]:
     """The explanation of ``FILE:LINE`` or ``FILE:LINE:COLUMN``, in pieces of text for ``stream``.
+
+    Of a notebook, ``LINE`` stands behind the cell that it is in, as reports write it: ``FILE:cell 3:LINE``.
 
     Raises:
         ExplainError: there is no such place, or the file cannot be read or parsed.
@@ -46,10 +48,8 @@ def explain_place(place: str, finder: ConfigFinder, form: str, stream: TextIO) -
         source = Source.read(file, path)
     except UnreadableSourceError as error:
         raise ExplainError(f"{path}: cannot be read: {error}") from error
-    line, column = int(found["line"]), int(found["column"] or 0)
-    if not 1 <= line <= source.line_count:
-        lines = "1 line" if source.line_count == 1 else f"{source.line_count} lines"
-        raise ExplainError(f"{path} has {lines}, so there is no line {line}")
+    line = _line(source, found["cell"], int(found["line"]))
+    column = int(found["column"] or 0)
     if problem := bounds.problem(source.data):
         raise ExplainError(f"{path}: not parsed: {problem.message}")
     try:
@@ -64,9 +64,32 @@ def explain_place(place: str, finder: ConfigFinder, form: str, stream: TextIO) -
     return render_full(explanation, sources, Style(wants_colour(stream, os.environ)))
 
 
+def _line(source: Source, cell: str | None, line: int) -> int:
+    """The line of a text that is meant."""
+    numbers = [part.number for part in source.document.parts] if source.document is not None else []
+    if cell is None and numbers:
+        raise ExplainError(
+            f"{source.path} is a notebook, of which a line is in a cell: `{source.path}:cell {numbers[0]}:{line}`"
+        )
+    if cell is not None:
+        inside = source.line_in(int(cell), line)
+        if inside is None:
+            known = (
+                f"cell {cell} has no line {line}" if int(cell) in numbers else f"there is no code cell {cell}"
+            )
+            raise ExplainError(f"{source.path}: {known}")
+        return inside
+    if not 1 <= line <= source.line_count:
+        lines = "1 line" if source.line_count == 1 else f"{source.line_count} lines"
+        raise ExplainError(f"{source.path} has {lines}, so there is no line {line}")
+    return line
+
+
 def render_full(found: Explanation, sources: Sources, style: Style) -> Iterator[str]:
     """An explanation as text, a line at a time."""
-    yield f"{style.strong(f'{found.path}:{found.line}')}  {found.code}\n"
+    source = sources(found.path)
+    line = source.spot(source.offset(found.line, 1)).rpartition(":")[0] if source is not None else found.line
+    yield f"{style.strong(f'{found.path}:{line}')}  {found.code}\n"
     where = f"in `{found.function}`" if found.function else "at module level"
     if found.trace is not None:
         yield f"{where}, which `{found.traced}` traces: {_at(found.trace, sources)}\n"
@@ -95,11 +118,14 @@ def _of_call(call: Call) -> Iterator[str]:
 
 
 def render_json(found: Explanation, sources: Sources) -> Iterator[str]:
-    """An explanation as one JSON object; places are ``path``, ``line`` and ``column``, 1-based."""
+    """An explanation as one JSON object; places are ``path``, ``cell``, ``line`` and ``column``, 1-based."""
+    source = sources(found.path)
+    cell, before = source.cell(found.line) if source is not None else (None, 0)
     yield json.dumps(
         {
             "path": found.path,
-            "line": found.line,
+            "cell": cell,
+            "line": found.line - before,
             "code": found.code,
             "function": found.function or None,
             "traced_by": found.traced or None,
@@ -133,13 +159,12 @@ def _object(label: Label | None, sources: Sources) -> Mapping[str, object] | Non
     source = sources(label.path) if label is not None else None
     if label is None or source is None:
         return None
-    line, column = source.position(label.span.start)
-    return {"path": label.path, "line": line, "column": column}
+    cell, line, column = source.place(label.span.start)
+    return {"path": label.path, "cell": cell, "line": line, "column": column}
 
 
 def _at(label: Label, sources: Sources) -> str:
     source = sources(label.path)
     if source is None:
         return label.path
-    line, column = source.position(label.span.start)
-    return f"{label.path}:{line}:{column}"
+    return f"{label.path}:{source.spot(label.span.start)}"

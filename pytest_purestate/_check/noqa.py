@@ -25,11 +25,12 @@ _LINE_END = re.compile(rb"\r\n?|\n|\Z")
 
 class Added(Struct, frozen=True):
     """The changed text, the number of comments that were added or changed, and the findings that stay
-    because no comment can stand near them."""
+    because no comment can stand near them. ``edits`` are what was done, in the text as it was."""
 
     text: str
     count: int
     left: tuple[Finding, ...] = ()
+    edits: tuple[Edit, ...] = ()
 
 
 class _Statement(Struct):
@@ -66,7 +67,7 @@ def add_noqa(source: Source, findings: Sequence[Finding]) -> Added:
         source.data
     ):  # a comment that would not be one: better none at all
         return Added(source.original, 0, tuple(findings))
-    return Added(data.decode(), len(edits))
+    return Added(data.decode(), len(edits), edits=tuple(edits))
 
 
 def _edit(data: bytes, statement: _Statement, place: int, codes: list[str]) -> Edit:

@@ -122,6 +122,11 @@ class Source:
         number, first = self.cell(line)
         return number, line - first, column
 
+    def spot(self, offset: int) -> str:
+        """``line:column`` of a byte offset, as reports write it: behind ``cell n:`` in a notebook."""
+        cell, line, column = self.place(offset)
+        return (f"cell {cell}:" if cell is not None else "") + f"{line}:{column}"
+
     def cell(self, line: int) -> tuple[int | None, int]:
         """The number of the cell that a 1-based line is in (else None), and how many lines come before the cell."""
         parts = self.document.parts if self.document is not None else ()
@@ -130,6 +135,18 @@ class Source:
         starts = [self.position(part.start)[0] for part in parts]
         at = max(bisect_right(starts, line) - 1, 0)
         return parts[at].number, starts[at] - 1
+
+    def line_in(self, number: int, line: int) -> int | None:
+        """The 1-based line of the text that is a 1-based line of a cell; None where there is no such cell or line."""
+        parts = self.document.parts if self.document is not None else ()
+        starts = {part.number: self.position(part.start)[0] for part in parts}
+        if number not in starts or line < 1:
+            return None
+        found = starts[number] + line - 1
+        # Behind the last line of a cell stands the line that ends it.
+        ends = [start for start in starts.values() if start > starts[number]]
+        end = min(ends, default=self.line_count + 1) - 1
+        return found if found < end else None
 
     def position(self, offset: int) -> tuple[int, int]:
         """1-based (line, column) of a byte offset; the column counts code points."""

@@ -160,15 +160,16 @@ def test_as_json(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = json.loads(explained(capsys, "train.py:9:9", "--output-format", "json"))
     assert found == {
         "path": "train.py",
+        "cell": None,
         "line": 9,
         "code": "y = lib.noise(noise_key)",
         "function": "loss",
         "traced_by": "jax.grad",
-        "traced_at": {"path": "train.py", "line": 15, "column": 13},
+        "traced_at": {"path": "train.py", "cell": None, "line": 15, "column": 13},
         "items": [
             {
                 "text": "lib.noise(noise_key)",
-                "at": {"path": "train.py", "line": 9, "column": 9},
+                "at": {"path": "train.py", "cell": None, "line": 9, "column": 9},
                 "is": None,
                 "reasons": [],
                 "call": {
@@ -218,3 +219,56 @@ def test_what_the_page_shows(
     for (place, expected), text in zip(shown, ("", settings), strict=True):
         (tmp_path / "pyproject.toml").write_text(text, encoding="utf-8")
         assert explained(capsys, place) == expected
+
+
+CELLS = [
+    ("markdown", "# Notes"),
+    ("code", "%time\nimport jax\nkey = jax.random.key(0)"),
+    ("code", "\na = jax.random.normal(key)\nb = jax.random.normal(key)"),
+]
+
+
+def notebook(folder: Path) -> None:
+    cells = [{"cell_type": kind, "source": text, "metadata": {}} for kind, text in CELLS]
+    (folder / "a.ipynb").write_text(
+        json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+    )
+
+
+def test_a_line_of_a_cell_and_places_in_others(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    notebook(project)
+    assert explained(capsys, "a.ipynb:cell 3:3:22") == textwrap.dedent("""\
+        a.ipynb:cell 3:3  b = jax.random.normal(key)
+        at module level, not traced
+
+        jax.random.normal(key)
+          is a JAX array
+          signature: jax.random.normal(key, shape): consumes key; returns array
+          to declare it otherwise, under [tool.purestate.signatures]: "jax.random.normal" = "consumes key; returns array"
+        """)
+    text = explained(capsys, "a.ipynb:cell 3:3:23")
+    assert "spent before by `normal`: a.ipynb:cell 3:2:23\n" in text
+    assert "a.ipynb:cell 2:3:7\n" in text
+    told = json.loads(explained(capsys, "a.ipynb:cell 3:3", "--output-format", "json"))
+    assert (told["cell"], told["line"]) == (3, 3)
+    assert told["items"][0]["at"] == {"path": "a.ipynb", "cell": 3, "line": 3, "column": 1}
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("a.ipynb:3", "a.ipynb is a notebook, of which a line is in a cell: `a.ipynb:cell 2:3`"),
+        ("a.ipynb:cell 1:1", "a.ipynb: there is no code cell 1"),
+        ("a.ipynb:cell 4:1", "a.ipynb: there is no code cell 4"),
+        ("a.ipynb:cell 2:4", "a.ipynb: cell 2 has no line 4"),
+        ("a.ipynb:cell 3:4", "a.ipynb: cell 3 has no line 4"),
+        ("a.ipynb:cell 3:0", "a.ipynb: cell 3 has no line 0"),
+        ("train.py:cell 3:1", "train.py: there is no code cell 3"),
+    ],
+)
+def test_what_is_no_line_of_a_cell(
+    project: Path, capsys: pytest.CaptureFixture[str], place: str, message: str
+) -> None:
+    notebook(project)
+    assert main(["explain", place]) == 2
+    assert capsys.readouterr().err == f"purestate: {message}\n"

@@ -315,6 +315,60 @@ def test_notebooks_are_checked_cell_by_cell(tmp_path: Path) -> None:
     talk(tmp_path, conversation)
 
 
+def test_cells_of_a_notebook_are_fixed_and_ignored_where_they_stand(tmp_path: Path) -> None:
+    cells = [
+        "import jax\nimport jax.numpy as jnp\nkey = jax.random.key(0)\nx = jnp.zeros(3)",
+        "%time\n# größer\nx[0] = 1.0",
+        "a = jax.random.normal(key)\nb = jax.random.normal(key); x[1] = 2.0",
+    ]
+    uris = [f"vscode-notebook-cell:a.ipynb#{number}" for number in range(len(cells))]
+
+    async def conversation(editor: Editor) -> None:
+        notebook = types.NotebookDocument(
+            editor.uri("a.ipynb"),
+            "jupyter-notebook",
+            1,
+            [types.NotebookCell(types.NotebookCellKind.Code, each) for each in uris],
+        )
+        items = [
+            types.TextDocumentItem(each, "python", 1, text) for each, text in zip(uris, cells, strict=True)
+        ]
+        editor.client.notebook_document_did_open(types.DidOpenNotebookDocumentParams(notebook, items))
+        for _ in uris:
+            await asyncio.wait_for(editor.shown.get(), WAIT)
+
+        async def actions(cell: int, line: int, *only: str) -> dict[str, types.CodeAction]:
+            spot = types.Position(line, 2)
+            context = types.CodeActionContext([], [types.CodeActionKind(kind) for kind in only] or None)
+            params = types.CodeActionParams(
+                types.TextDocumentIdentifier(uris[cell]), types.Range(spot, spot), context
+            )
+            found = await editor.client.text_document_code_action_async(params)
+            return {each.title: each for each in found or [] if isinstance(each, types.CodeAction)}
+
+        def after(action: types.CodeAction) -> dict[int, str]:
+            assert action.edit is not None
+            assert action.edit.changes is not None
+            return {
+                uris.index(uri): edited(cells[uris.index(uri)], edits)
+                for uri, edits in action.edit.changes.items()
+            }
+
+        found = await actions(1, 2, "quickfix")
+        assert after(found["PS201: ignore on this line"]) == {1: "%time\n# größer\nx[0] = 1.0  # noqa: PS201"}
+        (fix,) = [action for title, action in found.items() if "ignore" not in title]
+        assert after(fix) == {1: "%time\n# größer\nx = x.at[0].set(1.0)"}
+        found = await actions(2, 1, "quickfix")
+        assert after(found["PS101: ignore on this line"]) == {2: f"{cells[2]}  # noqa: PS101"}
+        (all_fixed,) = (await actions(0, 0, "source.fixAll")).values()
+        assert after(all_fixed) == {
+            1: "%time\n# größer\nx = x.at[0].set(1.0)",
+            2: "a = jax.random.normal(key)\nb = jax.random.normal(key); x = x.at[1].set(2.0)",
+        }
+
+    talk(tmp_path, conversation)
+
+
 @pytest.mark.parametrize("text", ["def (\n", "", "x = 1\x00\n", "(" * 5_000, "# coding: no-such\n"])
 def test_no_text_ends_the_server(tmp_path: Path, text: str) -> None:
     async def conversation(editor: Editor) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from pytest_purestate._check.documents import DocumentError, Part, View
 from pytest_purestate._check.documents.cells import blank, plain, problem
 
-__all__ = ["view", "view_of_cells"]
+__all__ = ["cells_of", "of_cells", "view", "view_of_cells"]
 
 _RECORD = "\x1e"
 _END = f"\n{_RECORD}\n"
@@ -63,6 +63,16 @@ def view(raw: bytes) -> View:
     return view_of_cells(
         [(number, source) for (number, _), source in zip(cells, sources, strict=True)], restore
     )
+
+
+def of_cells(cells: Sequence[str]) -> bytes:
+    """A notebook of these code cells, for those who hold no file."""
+    return json.dumps({"cells": [{"cell_type": "code", "source": cell} for cell in cells]}).encode()
+
+
+def cells_of(raw: bytes) -> list[str]:
+    """The texts of the cells of such a notebook."""
+    return [cell["source"] for cell in json.loads(raw)["cells"]]
 
 
 def view_of_cells(cells: Sequence[tuple[int, str]], restore: Callable[[str], bytes]) -> View:

@@ -443,7 +443,7 @@ def _call_function(it: Interpreter, func: Func, args: Args, ref: int) -> Value:
         if sym.root in refs and keys.is_key(it, known[sym.root]):
             func.context.facts.given_keys.setdefault(param, refs[sym.root])
         if sym.root in refs:
-            edits.hand(it, param, known[sym.root], refs[sym.root])
+            edits.hand(it, param, known[sym.root], refs[sym.root], filled=ref == frame.alone)
             callers.note(it, param, known[sym.root], refs[sym.root])
     for name, place in summary.free.items():
         known.setdefault(place.root, _captured(it, func, name, place))
@@ -1720,6 +1720,7 @@ def statement_call(it: Interpreter, node: ir.ExprStmt) -> None:
     frame.pure = None
     assert isinstance(node.value, ir.Call)
     before = len(frame.facts.effects), len(frame.facts.mutations)
+    frame.alone = node.value.ref
     value = it.eval(node.value)
     noted: tuple[int, str, str, Type, Confidence, int] | None = frame.pure
     frame.pure = None

@@ -214,8 +214,11 @@ def _below_copy(it: Interpreter, place: Sym, node: ir.Expr | None) -> bool:
     return base is not None and base.root is place.root
 
 
-def hand(it: Interpreter, param: ir.Param, value: Value, ref: int) -> None:
-    """Note that a call gives a state, or what may be one, to a parameter of a function of this module."""
+def hand(it: Interpreter, param: ir.Param, value: Value, ref: int, *, filled: bool) -> None:
+    """Note that a call gives a state, or what may be one, to a parameter of a function of this module.
+
+    ``filled``: the result is let go, so the call is there for what it does to its arguments.
+    """
     if not isinstance(value, Sym):
         return
     root = value.root
@@ -231,7 +234,7 @@ def hand(it: Interpreter, param: ir.Param, value: Value, ref: int) -> None:
     if kind and len(known) < _MANY and not any(handed.ref == ref for handed in known):
         handed = Handed(ref, kind, root)
         known.append(handed)
-        for name, held in it.state.env.items() if kind != "param" else ():
+        for name, held in it.state.env.items() if not filled else ():
             if isinstance(held, Sym) and held.root is root:
                 it.frame.handed.setdefault(name, []).append(handed)
 

@@ -72,6 +72,7 @@ class Frame:
         self.before: dict[str, Value] = {}  # the names before the loop around began
         self.replay = 0
         self.statement = -1
+        self.alone = -1  # the call that the statement consists of: its result is let go
         self.valued: set[int] = set()  # calls whose result is handed on or gets a name
         self.read: set[tuple[int, int]] = set()  # (split call, element) of keys that were looked at
         self.used: dict[tuple[int, int], Use] = {}  # ... that were spent

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from lsprotocol import types
 from pygls.workspace import PositionCodec
 
-from pytest_purestate._check.model import Applicability, Finding, Label, Severity, Span
+from pytest_purestate._check.model import Applicability, Edit, Finding, Label, Severity, Span
 from pytest_purestate._check.registry import rules_by_code
 from pytest_purestate._check.source import Source
 
-__all__ = ["SOURCE", "Places", "diagnostic", "fix_edits", "line_edits"]
+__all__ = ["SOURCE", "Places", "diagnostic", "line_edits", "text_edits"]
 
 SOURCE = "purestate"
 
@@ -77,11 +77,11 @@ def _related(label: Label, places: Places) -> types.DiagnosticRelatedInformation
     return types.DiagnosticRelatedInformation(types.Location(uri, where), label.text or "here")
 
 
-def fix_edits(finding: Finding, places: Places) -> dict[str, Sequence[types.TextEdit]]:
-    """The edits of a fix by document."""
+def text_edits(path: str, edits: Iterable[Edit], places: Places) -> dict[str, Sequence[types.TextEdit]]:
+    """Edits of a file by document."""
     found: dict[str, list[types.TextEdit]] = {}
-    for edit in finding.fix.edits if finding.fix is not None else ():
-        uri, where = places.of(finding.path, edit.span)
+    for edit in edits:
+        uri, where = places.of(path, edit.span)
         found.setdefault(uri, []).append(types.TextEdit(where, edit.replacement))
     return dict(found)
 

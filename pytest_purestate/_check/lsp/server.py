@@ -21,10 +21,10 @@ from pytest_purestate._check.lsp.convert import (
     SOURCE,
     Places,
     diagnostic,
-    fix_edits,
     is_preferred,
     line_edits,
     path_of,
+    text_edits,
 )
 from pytest_purestate._check.lsp.session import Checked, Session
 from pytest_purestate._check.model import Finding
@@ -195,34 +195,41 @@ class Server(LanguageServer):
             places = self.places(checked)
             _, shown = diagnostic(finding, places)
             if finding.fix is not None:
-                edit = types.WorkspaceEdit(changes=fix_edits(finding, places))
+                edit = types.WorkspaceEdit(changes=text_edits(finding.path, finding.fix.edits, places))
                 out.append(
                     types.CodeAction(
                         f"{finding.code}: {finding.fix.title}", types.CodeActionKind.QuickFix, [shown],
                         is_preferred=is_preferred(finding), edit=edit,
                     )
                 )  # fmt: skip
-            if checked.source.document is None:
-                edits = list(line_edits(checked.source.text, self.session.ignored(checked, finding)))
-                if edits:
-                    out.append(
-                        types.CodeAction(
-                            f"{finding.code}: ignore on this line", types.CodeActionKind.QuickFix, [shown],
-                            edit=types.WorkspaceEdit(changes={uri: edits}),
-                        )
-                    )  # fmt: skip
+            ignored = self.session.ignored(checked, finding)
+            if ignored:
+                edit = types.WorkspaceEdit(changes=text_edits(finding.path, ignored, places))
+                out.append(
+                    types.CodeAction(
+                        f"{finding.code}: ignore on this line",
+                        types.CodeActionKind.QuickFix,
+                        [shown],
+                        edit=edit,
+                    )
+                )
         return out
 
     async def fix_all(self, uri: str) -> list[types.CodeAction]:
         """One action that applies all safe fixes, if there are any."""
-        file = path_of(uri)
-        checked = self.checked.get(file) if file is not None else None
-        if file is None or checked is None or checked.source.document is not None:
+        file = self._file(uri)
+        if file is None or file not in self.checked:
             return []
-        text = await self.run(partial(self.session.fixed, file))
-        if text is None:
+        texts = await self.run(partial(self.session.fixed, file))
+        uris = self._notebooks.get(file, (uri,))
+        changes: dict[str, Sequence[types.TextEdit]] = {
+            each: list(line_edits(*text))
+            for each, text in zip(uris, texts, strict=False)
+            if text[0] != text[1]
+        }
+        if not changes:
             return []
-        edit = types.WorkspaceEdit(changes={uri: list(line_edits(checked.source.text, text))})
+        edit = types.WorkspaceEdit(changes=changes)
         return [types.CodeAction("purestate: fix all that is safe to fix", _FIX_ALL, edit=edit)]
 
     def _file(self, uri: str) -> Path | None:

@@ -12,7 +12,7 @@ from pytest_purestate._check import engine, fixing
 from pytest_purestate._check.checker import Checker
 from pytest_purestate._check.discovery import Target, display_path, is_excluded
 from pytest_purestate._check.documents import notebook
-from pytest_purestate._check.model import Finding
+from pytest_purestate._check.model import Edit, Finding
 from pytest_purestate._check.noqa import add_noqa
 from pytest_purestate._check.outcome import FileResult, Run, Status
 from pytest_purestate._check.source import Source, UnreadableSourceError
@@ -92,23 +92,28 @@ class Session:
             return Checked(source or Source.from_text("", str(file)), target, None)
         return Checked(source, target, self._check(target, source))
 
-    def fixed(self, file: Path) -> str | None:
-        """The text after all safe fixes, in rounds; None where nothing changes.
+    def fixed(self, file: Path) -> Sequence[tuple[str, str]]:
+        """The texts before and after all safe fixes, in rounds: of each cell of a notebook, else of the file.
 
         Raises:
             ConfigError: the settings are not valid.
         """
         checked = self.check(file)
-        if checked.result is None or file in self._cells:
-            return None
-        target = structs.replace(checked.target, raw=checked.source.to_bytes())
-        run = Run((checked.result,))
-        repaired = fixing.repair(run, [target], self._recheck)
-        return repaired.files[0].text if repaired.files else None
+        if checked.result is None:
+            return []
+        cells = self._cells.get(file)
+        raw = checked.source.to_bytes() if cells is None else notebook.of_cells(cells)
+        target = structs.replace(checked.target, raw=raw)
+        repaired = fixing.repair(Run((checked.result,)), [target], self._recheck)
+        if not repaired.files:
+            return []
+        if cells is None:
+            return [(checked.source.text, repaired.files[0].text)]
+        return list(zip(cells, notebook.cells_of(repaired.files[0].after), strict=True))
 
-    def ignored(self, checked: Checked, finding: Finding) -> str:
-        """The text with a comment that suppresses one finding."""
-        return add_noqa(checked.source, [finding]).text
+    def ignored(self, checked: Checked, finding: Finding) -> tuple[Edit, ...]:
+        """What adds a comment that suppresses one finding; nothing where none can stand."""
+        return add_noqa(checked.source, [finding]).edits
 
     def _recheck(self, targets: Sequence[Target]) -> Run:
         results = []

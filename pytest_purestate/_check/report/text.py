@@ -84,6 +84,4 @@ def _cell(label: Label, sources: Sources) -> int | None:
 
 def _place(label: Label, sources: Sources) -> str:
     source = sources(label.path)
-    cell, line, column = source.place(label.span.start) if source else (None, 1, 1)
-    where = f"{printable(label.path)}:" + (f"cell {cell}:" if cell is not None else "")
-    return f"{where}{line}:{column}"
+    return f"{printable(label.path)}:{source.spot(label.span.start) if source else '1:1'}"

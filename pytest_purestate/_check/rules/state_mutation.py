@@ -152,7 +152,9 @@ def _given(
                 for root in facts.state_like
             )
             if isinstance(owner, ir.Function) and (
-                state_like or _given(module, owner, handed.root.name, harmful=False, seen=seen) is not None
+                state_like
+                or _given(module, owner, handed.root.name, harmful=harmful and not handed.again, seen=seen)
+                is not None
             ):
                 return handed.ref
         elif (handed.again or not harmful) and (
