@@ -18,9 +18,10 @@ import pytest
 if TYPE_CHECKING:
     import jax
 
+    from pytest_purestate._guard import Handle, Scope
     from pytest_purestate._runtime.keys import KeyStream
 
-__all__ = ["key", "keys", "make_train_state"]
+__all__ = ["key", "keys", "make_train_state", "purestate"]
 
 _SEED = pytest.StashKey[int]()
 _STREAM = pytest.StashKey["KeyStream"]()
@@ -32,7 +33,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the options and settings."""
     group = parser.getgroup("purestate", "purestate: correctness of JAX code")
     group.addoption(
-        "--purestate", action="store_true", help="check the project's files, one item per file and rule"
+        "--purestate",
+        action="store_true",
+        help="check the project's files, one item per file and rule, and watch the tests while they run",
+    )
+    group.addoption(
+        "--purestate-level",
+        action="append",
+        metavar="CONCERN=LEVEL",
+        help="what --purestate finds in tests: keys, state, host, compilation, leaks or all = error, warn or off",
+    )
+    group.addoption(
+        "--purestate-deterministic",
+        action="store_true",
+        help="settings for bitwise repeatable results, in force before a backend starts",
     )
     group.addoption(
         "--purestate-seed",
@@ -43,6 +57,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "purestate_paths",
         "files and directories that --purestate checks (default: all of the project)",
         type="paths",
+    )
+    parser.addini(
+        "purestate_level", "levels of concerns, one `concern = level` a line", type="linelist", default=[]
+    )
+    parser.addini(
+        "purestate_host_devices", "how many devices the CPU stands for (default: as XLA says)", default=""
     )
     parser.addini(
         "purestate_seed", "base seed of the fixtures' keys: a number, `random` or `last`", default="0"
@@ -56,12 +76,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Settle the seed, and start the static half where it is asked for."""
+    """Settle the seed, and start the static half and the guard where they are asked for."""
+    config.addinivalue_line(
+        "markers",
+        "purestate(keys='off', max_traces=2, ...): levels of the guard's concerns, and limits, for this test",
+    )
     config.stash[_SEED] = _seed(config)
     if config.option.purestate:
-        from pytest_purestate import _items
+        from pytest_purestate import _guard, _items
 
         _items.register(config)
+        _guard.register(config)
 
 
 def _seed(config: pytest.Config) -> int:
@@ -204,7 +229,24 @@ def make_train_state(request: pytest.FixtureRequest) -> Callable[..., Any]:
         from pytest_purestate._runtime.states import factory
     except ModuleNotFoundError as error:
         _without_extra(request, error)
-    return factory(lambda: stream("make_train_state"))
+    make = factory(lambda: stream("make_train_state"))
+    scope = _scope(request.config)
+    return make if scope is None else scope.watching(make)
+
+
+@pytest.fixture
+def purestate(request: pytest.FixtureRequest) -> Handle:
+    """The guard of ``pytest --purestate``: ``with purestate.allow_reuse():``, ``purestate.register("name", state)`` and
+    ``purestate.findings``. Without ``--purestate`` it watches nothing.
+    """
+    from pytest_purestate._guard import Handle
+
+    return Handle(_scope(request.config))
+
+
+def _scope(config: pytest.Config) -> Scope | None:
+    guard = config.pluginmanager.get_plugin("purestate-guard")
+    return None if guard is None else guard.scope
 
 
 def _stream(request: pytest.FixtureRequest) -> KeyStream:

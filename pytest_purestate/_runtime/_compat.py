@@ -5,25 +5,38 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import CodeType
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 __all__ = [
     "NNX_INTERNALS",
     "fresh_compilations",
+    "function_file",
+    "impl_name",
     "is_flax_mapping",
+    "is_key_aval",
+    "is_linen_entry",
     "is_linen_module",
     "is_nnx_module",
     "is_nnx_object",
     "is_nnx_variable",
     "is_ref",
+    "is_replay",
     "is_tracer",
+    "key_words",
+    "replace_seam",
+    "source_frames",
+    "source_in_force",
     "tracing",
     "variable_metadata",
     "variable_type",
     "variable_value",
+    "watch_linen_streams",
+    "watch_nnx_streams",
 ]
 
 NNX_INTERNALS = ("_object__", "_pytree__")
@@ -136,3 +149,151 @@ def is_flax_mapping(value: object) -> bool:
     """Whether the value is a ``FrozenDict`` of Flax or a ``State`` of nnx: mappings that are not dicts."""
     kinds = [_loaded("flax.core", "FrozenDict"), _loaded("flax.nnx", "State")]
     return any(kind is not None and isinstance(value, kind) for kind in kinds)
+
+
+def is_key_aval(aval: object) -> bool:
+    """Whether an abstract value is an array of typed keys."""
+    dtype = getattr(aval, "dtype", None)
+    return dtype is not None and bool(jnp.issubdtype(dtype, jax.dtypes.prng_key))
+
+
+def impl_name(impl: Any) -> str:
+    """The name of a PRNG implementation, as primitives carry it."""
+    return str(getattr(impl, "name", impl))
+
+
+def key_words(key: Any) -> tuple[list[bytes], str] | None:
+    """The bits of each key of an array of typed keys, and their implementation; None where they are out of reach."""
+    base = getattr(key, "_base_array", None)
+    try:
+        words = np.asarray(jax.random.key_data(key) if base is None else base)
+    except RuntimeError:  # deleted, or not all here
+        return None
+    impl = getattr(key, "_impl", None)
+    flat = np.ascontiguousarray(words).reshape(-1, words.shape[-1])
+    size = flat.shape[1] * flat.itemsize
+    data = flat.tobytes()
+    rows = [data[at : at + size] for at in range(0, len(data), size)] if size else []
+    return rows, impl_name(jax.random.key_impl(key) if impl is None else impl)
+
+
+_name_stack: Callable[[], Any] | None
+_in_force: Any
+try:
+    from jax._src.source_info_util import _source_info_context as _in_force
+    from jax._src.source_info_util import current_name_stack as _name_stack
+except ImportError:
+    _name_stack = _in_force = None
+
+
+def source_in_force() -> Any:
+    """The place of the equation that is run, where JAX runs a jaxpr by itself; else None."""
+    context = getattr(_in_force, "context", None)
+    return context if getattr(context, "traceback", None) is not None else None
+
+
+def source_frames(source: Any) -> Iterator[tuple[str, int, str]]:
+    """File, line and function of the frames that an equation was traced in, the innermost first."""
+    traceback = getattr(source, "traceback", None)
+    for frame in getattr(traceback, "frames", ()):
+        yield frame.file_name, frame.line_num, frame.function_name
+
+
+def is_replay(source: Any, words: tuple[str, ...]) -> bool:
+    """Whether an equation (or with None: what runs now) belongs to a pass that runs others once more."""
+    if source is None:
+        stack = str(_name_stack()) if _name_stack is not None else ""
+    else:
+        stack = str(getattr(source, "name_stack", ""))
+    return any(word in stack for word in words)
+
+
+def function_file(jaxpr: Any) -> str:
+    """The file of the function that a jaxpr was traced from; empty where nothing says so."""
+    told = getattr(getattr(jaxpr, "debug_info", None), "func_src_info", None) or ""
+    return str(told).rpartition(" at ")[2].rpartition(":")[0]
+
+
+Seam = Callable[..., Any]
+
+
+def replace_seam(call: Seam, traced: Callable[[Any], None]) -> Callable[[], None] | None:
+    """Let every primitive that runs outside of a trace, and every compiled call, go through ``call(primitive, run, ...)``, and
+    every jaxpr that is traced for a compiled function through ``traced``.
+
+    It takes the place of JAX's own checker of key reuse, which has to be on for that. Gives what undoes it, or
+    None where JAX has no such place.
+    """
+    try:
+        from jax.experimental.key_reuse import _core
+    except ImportError:
+        return None
+    names = ("call_impl_with_key_reuse_checks", "check_key_reuse_jaxpr")
+    if not all(hasattr(_core, name) for name in names) or not hasattr(jax.config, "jax_debug_key_reuse"):
+        return None
+    before = {name: getattr(_core, name) for name in names}
+    flag = jax.config.jax_debug_key_reuse
+    if flag:
+        return None  # somebody wants that checker itself
+    setattr(_core, names[0], call)
+    setattr(_core, names[1], traced)
+    jax.config.update("jax_debug_key_reuse", True)  # type: ignore[no-untyped-call]
+
+    def undo() -> None:
+        jax.config.update("jax_debug_key_reuse", False)  # type: ignore[no-untyped-call]
+        for name, value in before.items():
+            setattr(_core, name, value)
+
+    return undo
+
+
+def watch_linen_streams(drawn: Callable[[Any, str, object, bool], None]) -> Callable[[], None] | None:
+    """Call ``drawn(key, stream, root, first)`` when a linen scope draws from the key that its root was given for a stream.
+
+    Gives what undoes it, or None where flax is not loaded, or has no such place.
+    """
+    scope = getattr(sys.modules.get("flax.core.scope"), "Scope", None)
+    original = getattr(scope, "make_rng", None)
+    if scope is None or original is None:
+        return None
+
+    def make_rng(self: Any, name: str = "params") -> Any:
+        made = original(self, name)
+        stream = name if name in self.rngs else "params"
+        root = getattr(self, "root", self)
+        given, own = (getattr(each.rngs.get(stream), "rng", None) for each in (root, self))
+        if given is not None and own is given:
+            drawn(given, stream, root, root is self)
+        return made
+
+    scope.make_rng = make_rng
+
+    def undo() -> None:
+        scope.make_rng = original
+
+    return undo
+
+
+def is_linen_entry(code: CodeType) -> bool:
+    """Whether a function is one of the methods of linen modules that take keys."""
+    return code.co_name in ("init", "init_with_output", "apply") and "linen" in code.co_filename
+
+
+def watch_nnx_streams(drawn: Callable[[Any], None]) -> Callable[[], None] | None:
+    """Call ``drawn(key)`` when a stream of ``nnx.Rngs`` is drawn from. Gives what undoes it, or None as above."""
+    stream = getattr(sys.modules.get("flax.nnx"), "RngStream", None)
+    original = stream.__dict__.get("__call__") if isinstance(stream, type) else None
+    if stream is None or original is None:
+        return None
+
+    def call(self: Any) -> Any:
+        made = original(self)
+        drawn(variable_value(self.key))
+        return made
+
+    stream.__call__ = call
+
+    def undo() -> None:
+        stream.__call__ = original
+
+    return undo

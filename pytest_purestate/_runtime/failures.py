@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Problem", "PurityError"]
+__all__ = ["Problem", "PurityError", "listed"]
 
 _SHOWN = 10
 
@@ -64,14 +64,15 @@ class PurityError(AssertionError):
         # Where the difference comes from is not one more difference, and must not be cut off behind those.
         hidden = [problem for problem in self.problems if problem.kind == "hidden-state"]
         others = [problem for problem in self.problems if problem.kind != "hidden-state"]
-        lines = [self.headline, *_listed(others, self.labels), *_listed(hidden, ("before", "after"))]
+        lines = [self.headline, *listed(others, self.labels), *listed(hidden, ("before", "after"))]
         lines += [f"  {note}" for note in self.notes]
         if self.help:
             lines.append(f"  help: {self.help}")
         return "\n".join(lines)
 
 
-def _listed(problems: list[Problem], labels: tuple[str, str]) -> Iterator[str]:
+def listed(problems: Sequence[Problem], labels: tuple[str, str] = ("before", "after")) -> Iterator[str]:
+    """The lines about some problems: where, what, and both values."""
     width = max(map(len, labels)) + 1
     for problem in problems[:_SHOWN]:
         yield f"  {problem.path}: {problem.message}"

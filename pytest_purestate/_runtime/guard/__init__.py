@@ -1,0 +1,1 @@
+"""The guard: what watches each test under `pytest --purestate`, and only observes."""

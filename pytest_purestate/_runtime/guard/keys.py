@@ -1,0 +1,443 @@
+"""Watches keys while code runs, and tells of each one that is used twice.
+
+All that runs goes through JAX's seam (`_compat.replace_seam`): primitives that run by themselves with their arguments,
+and compiled calls with their jaxpr, of which `terms` tells what they do to keys. A key is known by its value, so a raw
+key, a copy, and a key that is made a second time from one seed are the same key.
+
+What is spent is remembered for one call of a test (`places`): two calls may replay a key.
+"""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from itertools import takewhile
+from types import CodeType
+from typing import Any
+
+import jax
+import numpy as np
+
+from pytest_purestate._runtime import _compat
+from pytest_purestate._runtime.guard.places import Activity, Kind, Place, Where
+from pytest_purestate._runtime.guard.terms import (
+    REPLAYS,
+    Draw,
+    Effects,
+    Recipe,
+    analyse,
+    analyse_call,
+    analyse_open,
+    has_keys,
+    is_sampler,
+)
+
+__all__ = ["KeyReuse", "KeyWatch"]
+
+_MANY = 65536
+"""Of arrays with more keys than this the elements are not told apart."""
+
+_KEPT = 256
+_WORD = 0xFFFFFFFF
+
+Token = tuple[Any, ...]
+"""A name of a key: ``(implementation, bits)``, or how it is made of another: ``("fold", token, data)``."""
+Names = tuple[Token, ...]
+"""All names of one key: a child that compiled code makes has no bits that anybody sees."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyReuse:
+    """A key that was used twice: where, and how. In a loop both places are the same one; ``why`` says so."""
+
+    first: Place
+    second: Place
+    first_use: str
+    second_use: str
+    why: str = ""
+
+    @property
+    def message(self) -> str:
+        """A sentence without the places."""
+        if self.why:
+            return f"a key is {self.second_use} {self.why}, and is the same each time"
+        return f"a key is {self.second_use} that was {self.first_use} before"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Use:
+    """What spent a key. ``event``: all that belongs to one use; ``keep``: what must live as long as its address counts."""
+
+    place: Place
+    what: str
+    event: object
+    keep: object = None
+
+
+class _Ledger:
+    """What was spent below one call of a test."""
+
+    def __init__(self, activity: Activity) -> None:
+        self.activity = activity
+        self.spent: dict[Token, _Use] = {}
+        self.told: set[Token] = set()  # keys that were told of: what is derived of them is the same mistake
+
+
+class KeyWatch:
+    """Watches from `start` to `stop`; what is found goes to ``report``, each pair of places once between two `clear`."""
+
+    def __init__(self, where: Where, report: Callable[[KeyReuse], None]) -> None:
+        self.where = where
+        self.report = report
+        self.allowed = 0  # more than zero: keys may be used again
+        self._open: list[_Ledger] = []
+        self._known: dict[Token, Names] = {}  # keys by their bits: how they were made
+        self._free: dict[Token, int] = {}  # uses that a clone allows
+        self._told: set[tuple[Place, Place]] = set()
+        self._busy = False
+        self._undo: list[Callable[[], None]] = []
+        self._followed: set[str] = set()  # modules
+        self._effects: weakref.WeakKeyDictionary[Any, Effects] = weakref.WeakKeyDictionary()
+        self._recent: OrderedDict[Any, tuple[Any, Effects]] = OrderedDict()
+        self._handlers: dict[Any, Callable[..., Any] | None] = {}
+
+    # --- from when to when -------------------------------------------------------------------
+
+    def start(self) -> bool:
+        """Begin; whether JAX has the place to watch from."""
+        undo = _compat.replace_seam(self._call, self._traced)
+        if undo is None:
+            return False
+        self._undo.append(undo)
+        self.follow()
+        return True
+
+    def follow(self) -> None:
+        """Watch the streams of Flax too, once it is loaded."""
+        watches: dict[str, Callable[[], Callable[[], None] | None]] = {
+            "flax.core.scope": lambda: _compat.watch_linen_streams(self._stream_drawn),
+            "flax.nnx": lambda: _compat.watch_nnx_streams(self._nnx_drawn),
+        }
+        for name, watch in watches.items():
+            if name not in self._followed and self._undo and name in sys.modules:
+                self._followed.add(name)
+                if (undo := watch()) is not None:
+                    self._undo.append(undo)
+
+    def stop(self) -> None:
+        """End; JAX is as it was."""
+        while self._undo:
+            self._undo.pop()()
+        self._followed.clear()
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget what was spent: another test begins."""
+        self._open.clear()
+        self._known.clear()
+        self._free.clear()
+        self._told.clear()
+
+    @contextmanager
+    def allow(self) -> Iterator[None]:
+        """Uses inside the block do not count."""
+        self.allowed += 1
+        try:
+            yield
+        finally:
+            self.allowed -= 1
+
+    # --- what runs ---------------------------------------------------------------------------
+
+    def _call(self, primitive: Any, run: Callable[..., Any], /, *args: Any, **params: Any) -> Any:
+        try:
+            handler = self._handlers[primitive]
+        except KeyError:
+            handler = self._handlers[primitive] = self._handler(primitive, params)
+        if handler is None or self._busy:
+            return run(*args, **params)
+        return handler(primitive, run, args, params)
+
+    def _handler(self, primitive: Any, params: dict[str, Any]) -> Callable[..., Any] | None:
+        name = primitive.name
+        if name in ("random_bits", "random_gamma", "random_split"):
+            return self._consumer
+        if name == "random_fold_in":
+            return self._folded
+        if name == "random_clone":
+            return self._cloned
+        if name in ("jit", "pjit"):
+            return self._compiled
+        if any(hasattr(each, "eqns") or hasattr(each, "jaxpr") for each in _flat(params.values())):
+            return self._structured
+        return None
+
+    def _consumer(
+        self, primitive: Any, run: Callable[..., Any], args: Sequence[Any], params: dict[str, Any]
+    ) -> Any:
+        keys = self._keys(args[0])
+        if keys:
+            place, ledger = self._now()
+            what = "split" if primitive.name == "random_split" else "drawn from"
+            use = _Use(place, what, object())
+            for names in dict.fromkeys(keys):
+                self._spend(ledger, names, use)
+        return self._quietly(partial(run, *args, **params))
+
+    def _folded(
+        self, primitive: Any, run: Callable[..., Any], args: Sequence[Any], params: dict[str, Any]
+    ) -> Any:
+        result = self._quietly(partial(run, *args, **params))
+        if self._busy or np.size(args[1]) != 1 or np.shape(args[0]) != ():
+            return result
+        parents, children = self._keys(args[0]), self._bits(result)
+        if parents and children:
+            number = _number(args[1])
+            made = tuple(("fold", name, number) for name in parents[0])
+            self._known[children[0]] = (children[0], *made)
+        return result
+
+    def _cloned(
+        self, primitive: Any, run: Callable[..., Any], args: Sequence[Any], params: dict[str, Any]
+    ) -> Any:
+        self._release(args[0])
+        return self._quietly(partial(run, *args, **params))
+
+    def _compiled(
+        self, primitive: Any, run: Callable[..., Any], args: Sequence[Any], params: dict[str, Any]
+    ) -> Any:
+        closed = params["jaxpr"]
+        effects = self._effects.get(closed)
+        if effects is None:
+            effects = self._effects[closed] = self._quietly(lambda: analyse(closed))
+        if effects:
+            self._apply(effects, args, is_sampler(closed.jaxpr))
+        return run(*args, **params)
+
+    def _structured(
+        self, primitive: Any, run: Callable[..., Any], args: Sequence[Any], params: dict[str, Any]
+    ) -> Any:
+        inner = [each for each in _flat(params.values()) if hasattr(each, "eqns") or hasattr(each, "jaxpr")]
+        name = (primitive, *map(id, inner))
+        known = self._recent.get(name)
+        if known is None:
+            avals = [jax.typeof(arg) for arg in args]
+            known = inner, self._quietly(lambda: analyse_call(primitive, params, avals))
+            self._recent[name] = known
+            if len(self._recent) > _KEPT:
+                self._recent.popitem(last=False)
+        else:
+            self._recent.move_to_end(name)
+        if known[1]:
+            self._apply(known[1], args, False)
+        return self._quietly(partial(run, *args, **params))  # it compiles a call of itself
+
+    def _traced(self, jaxpr: Any) -> None:
+        """A function was traced, which perhaps nobody runs."""
+        if self._busy or self.allowed or is_sampler(jaxpr) or not has_keys(jaxpr):
+            return
+        effects = self._quietly(partial(analyse_open, jaxpr))
+        for reuse in effects.reuses:
+            self._tell_of(
+                reuse.first,
+                reuse.second,
+                lambda draw: self.where.first(_compat.source_frames(draw.source)),
+                reuse.why,
+            )
+
+    def _apply(self, effects: Effects, args: Sequence[Any], sampler: bool) -> None:
+        """What a jaxpr does, done to these arguments."""
+        place, ledger = self._now()
+        event = object()
+
+        def where(draw: Draw) -> Place:
+            found = None if sampler else self.where.first(_compat.source_frames(draw.source))
+            return found or place
+
+        for reuse in effects.reuses if not self.allowed else ():
+            self._tell_of(reuse.first, reuse.second, where, reuse.why)
+        for number in effects.clones:
+            self._release(args[number])
+        spent: dict[Names, Draw] = {}
+        keys: dict[int, list[Names]] = {}
+        for number, element, draw in effects.inputs:
+            if number not in keys:
+                keys[number] = self._keys(args[number])
+            own = keys[number]
+            for names in own if element < 0 else own[element : element + 1]:
+                before = spent.setdefault(names, draw)
+                if before.call != draw.call and not self.allowed:
+                    self._tell_of(before, draw, where)  # one key was handed over twice
+        for recipe, draw in effects.derived:
+            made = self._quietly(partial(self._made, recipe, args))
+            if made is not None:
+                spent.setdefault(made, draw)
+        for names, draw in spent.items():
+            self._spend(ledger, names, _Use(where(draw), draw.what, event))
+
+    def _stream_drawn(self, key: Any, stream: str, root: object, first: bool) -> None:
+        """A stream of a linen module is drawn from, which was given a key; ``root`` is one init or apply."""
+        if self._busy or self.allowed:
+            return
+        place, ledger = self._now(3, _compat.is_linen_entry)
+        what = f"given to a linen module as `{stream}`"
+        if not _compat.is_tracer(key) and _compat.tracing():
+            return  # shapes are asked for, or the key is a constant of compiled code
+        if _compat.is_tracer(key):
+            self._spend(ledger, (("tracer", id(key)),), _Use(place, what, (id(root), stream), (key, root)))
+            return
+        for names in self._keys(self._quietly(lambda: _typed(key))):
+            self._spend(ledger, names, _Use(place, what, (id(root), stream), root))
+
+    def _nnx_drawn(self, key: Any) -> None:
+        """A stream of ``nnx.Rngs`` is drawn from: its key is for streams alone, of which copies count on."""
+        if self._busy or self.allowed or _compat.is_tracer(key) or _compat.tracing():
+            return
+        place, ledger = self._now(3)
+        for names in self._keys(key):
+            self._spend(ledger, names, _Use(place, "given to a stream of nnx", ("nnx", names)))
+
+    # --- keys --------------------------------------------------------------------------------
+
+    def _quietly(self, work: Callable[[], Any]) -> Any:
+        """Do something of our own, which is not watched."""
+        before, self._busy = self._busy, True
+        try:
+            return work()
+        finally:
+            self._busy = before
+
+    def _bits(self, key: Any) -> list[Token]:
+        if np.size(key) > _MANY:
+            return []
+        words = self._quietly(lambda: _compat.key_words(key))
+        return [] if words is None else [(words[1], row) for row in words[0]]
+
+    def _keys(self, key: Any) -> list[Names]:
+        known = self._known
+        return [known.get(token) or (token,) for token in self._bits(key)]
+
+    def _release(self, key: Any) -> None:
+        """A key is cloned: it may be used once more."""
+        for token in self._bits(key):
+            self._free[token] = self._free.get(token, 0) + 1
+
+    def _made(self, recipe: Recipe, args: Sequence[Any]) -> Names | None:
+        """The key that a recipe makes of these arguments."""
+        kind = recipe[0]
+        if kind == "bits":
+            return self._named((recipe[2], recipe[1]))
+        if kind == "input":
+            keys = self._keys(args[recipe[1]])
+            return keys[recipe[2]] if recipe[2] < len(keys) else None
+        if kind == "wrap":
+            _, number, element, count, impl = recipe
+            words = np.ascontiguousarray(args[number]).ravel()[element : element + count]
+            return self._named((impl, words.tobytes()))
+        data = recipe[2] if kind == "fold" else recipe[1]
+        if isinstance(data, tuple):
+            data = np.asarray(args[data[1]]).ravel()[data[2]]
+        if kind == "seed":
+            return self._named(_seeded(int(data), recipe[2]))
+        parent, number = self._made(recipe[1], args), _number(data)
+        return None if parent is None else tuple(("fold", name, number) for name in parent)
+
+    def _named(self, token: Token) -> Names:
+        return self._known.get(token) or (token,)
+
+    # --- spending ----------------------------------------------------------------------------
+
+    def _now(self, depth: int = 2, past: Callable[[CodeType], bool] | None = None) -> tuple[Place, _Ledger]:
+        place, activity = self.where.now(depth + 1, past)
+        source = _compat.source_in_force()
+        if source is not None:  # a jaxpr is run equation by equation, and its function is not on the stack
+            place = self.where.first(_compat.source_frames(source)) or place
+        for ledger in self._open:
+            if ledger.activity.frame is activity.frame:
+                return place, ledger
+        self._open = [ledger for ledger in self._open if ledger.activity.resumes]
+        ledger = _Ledger(activity)
+        self._open.append(ledger)
+        return place, ledger
+
+    def _spend(self, ledger: _Ledger, names: Names, use: _Use) -> None:
+        if self.allowed:
+            return
+        spent = ledger.spent
+        first = next((spent[name] for name in names if name in spent), None)
+        for name in names:
+            spent.setdefault(name, use)
+        if first is None:
+            return
+        if first.event == use.event or _compat.is_replay(None, REPLAYS):
+            return
+        if self._free.get(names[0], 0) > 0:
+            self._free[names[0]] -= 1
+            return
+        for origin in names:
+            while origin[0] == "fold":
+                origin = origin[1]
+                if origin in ledger.told:
+                    return
+        ledger.told.update(names)
+        self._tell(KeyReuse(first.place, use.place, first.what, use.what))
+
+    def _tell_of(
+        self, first: Draw, second: Draw, where: Callable[[Draw], Place | None], why: str = ""
+    ) -> None:
+        places = where(first), where(second)
+        if places[0] is None or places[1] is None:
+            return
+        if places[0] == places[1] and not why and self._in_one_sampler(first, second):
+            return
+        self._tell(KeyReuse(places[0], places[1], first.what, second.what, why))
+
+    def _in_one_sampler(self, first: Draw, second: Draw) -> bool:
+        """Whether two draws are two lines of one function of ``jax.random``, which was called once."""
+        traced = [getattr(draw.source, "traceback", None) for draw in (first, second)]
+        if traced[0] is not None and traced[0] is traced[1] and first.step != second.step:
+            return True  # a call that was inlined
+        ways = [
+            tuple(takewhile(self._is_tool, _compat.source_frames(draw.source))) for draw in (first, second)
+        ]
+        if not ways[0] or not ways[1] or ways[0] == ways[1]:
+            return False
+        (file, _, function), (other, _, name) = ways[0][-1], ways[1][-1]
+        return (file, function) == (other, name)
+
+    def _is_tool(self, frame: tuple[str, int, str]) -> bool:
+        return self.where.kind_of(frame[0]) is Kind.TOOL
+
+    def _tell(self, reuse: KeyReuse) -> None:
+        pair = reuse.first, reuse.second
+        if pair not in self._told:
+            self._told.add(pair)
+            self.report(reuse)
+
+
+def _flat(values: Any) -> Iterator[Any]:
+    for value in values:
+        if isinstance(value, (tuple, list)):
+            yield from value
+        else:
+            yield value
+
+
+def _number(data: Any) -> int:
+    return int(np.asarray(data).ravel()[0]) & _WORD
+
+
+def _typed(key: Any) -> Any:
+    return key if _compat.is_key_aval(key) else jax.random.wrap_key_data(key)
+
+
+@lru_cache(maxsize=1024)
+def _seeded(seed: int, impl: str) -> Token:
+    words = _compat.key_words(jax.random.key(seed, impl=impl))
+    assert words is not None
+    return words[1], words[0][0]

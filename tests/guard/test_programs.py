@@ -1,0 +1,84 @@
+"""Every program of `programs`, run while keys are watched, against what its marks say.
+
+A line ``# first a`` is where a key is used first, ``# reuse a`` where it is used again; what is marked ``# maybe-...`` may
+be told as well, or instead.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from flax import nnx
+
+from pytest_purestate._runtime.guard.keys import KeyReuse, KeyWatch
+from pytest_purestate._runtime.guard.places import Place, Where
+
+MODULES = ("expectations", "facts", "boundaries", "corpus", "replays", "correct")
+MARK = re.compile(r"# (maybe-)?(first|reuse)\b ?([a-z]?)(?=\s|$)")
+
+found: list[KeyReuse] = []
+
+
+def programs() -> Iterator[tuple[ModuleType, str, Callable[[], object]]]:
+    for name in MODULES:
+        module = importlib.import_module(f"programs.{name}")
+        for function in vars(module).values():
+            if inspect.isfunction(function) and function.__name__.startswith(("good_", "bad_")):
+                yield module, f"{name}.{function.__name__}", function
+
+
+ALL = list(programs())
+
+
+@pytest.fixture(scope="module")
+def watch() -> Iterator[KeyWatch]:
+    """One watch for all: the replays are tests, and so is what calls a program."""
+    assert nnx.__name__  # loaded: its streams are followed
+    watch = KeyWatch(Where(lambda file: Path(file).name in ("replays.py", Path(__file__).name)), found.append)
+    assert watch.start()
+    yield watch
+    watch.stop()
+
+
+def marks(place: Place) -> Iterator[tuple[bool, str, str]]:
+    """Whether it may be told, what, and of which key, for each mark on a line."""
+    line = Path(place.file).read_text(encoding="utf-8").splitlines()[place.line - 1]
+    for maybe, what, letter in MARK.findall(line):
+        yield bool(maybe), what, letter
+
+
+def wanted(function: Callable[[], object], module: ModuleType) -> set[str]:
+    """The letters of the keys that must be told."""
+    source = inspect.getsource(function)
+    called = set(re.findall(r"_code\.(\w+)", source))
+    for name in called:
+        source += inspect.getsource(getattr(importlib.import_module("programs._code"), name))
+    for name in set(re.findall(r"\b(_\w+)\(", source)):
+        helper = getattr(module, name, None)
+        source += inspect.getsource(helper) if inspect.isfunction(helper) or inspect.isclass(helper) else ""
+    return {letter for maybe, what, letter in MARK.findall(source) if what == "reuse" and not maybe}
+
+
+@pytest.mark.parametrize(("module", "name", "function"), ALL, ids=[name for _, name, _ in ALL])
+def test_program(watch: KeyWatch, module: ModuleType, name: str, function: Callable[[], object]) -> None:
+    watch.clear()
+    found.clear()
+    function()
+    if function.__name__.startswith("good_"):
+        assert found == []
+        return
+    told = set()
+    for reuse in found:
+        first = {(maybe, letter) for maybe, what, letter in marks(reuse.first) if what == "first"}
+        second = {(maybe, letter) for maybe, what, letter in marks(reuse.second) if what == "reuse"}
+        letters = {letter for _, letter in first} & {letter for _, letter in second}
+        assert letters, f"nobody expects {reuse}"
+        told |= letters
+    assert told
+    assert wanted(function, module) <= told
