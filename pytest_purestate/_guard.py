@@ -234,7 +234,7 @@ class Guard:
             return
         self._ready = True
         try:
-            importlib.import_module("jax")
+            jax = importlib.import_module("jax")
         except ModuleNotFoundError:
             self.note = "jax is not installed: nothing is watched while tests run"
             return
@@ -243,11 +243,12 @@ class Guard:
         from pytest_purestate._runtime.guard.keys import KeyWatch
         from pytest_purestate._runtime.guard.places import Where
 
-        watch = KeyWatch(Where(self._is_test), self._reused)
-        if watch.start():
-            self.keys = watch
-        else:
-            self.note = "keys are not watched: this JAX has no place to watch from, or its own checker is on (jax_debug_key_reuse)"
+        if getattr(jax.config, "jax_debug_key_reuse", False):
+            self.note = "keys are not watched: JAX's own checker is on (jax_debug_key_reuse)"
+            return
+        self.keys = KeyWatch(Where(self._is_test), self._reused)
+        if not self.keys.start():
+            self.note = "this JAX has no place to watch from: only direct calls of jax.random are seen"
 
     def pytest_unconfigure(self) -> None:
         """Leave JAX as it was."""
@@ -319,14 +320,16 @@ class Guard:
         from pytest_purestate._runtime.guard.compilation import Compilations
         from pytest_purestate._runtime.guard.host import HostState
 
-        host: list[HostState] = []
         run = item.runtest
 
         def runtest() -> None:
             # Behind all hooks: pytest-randomly seeds generators in one.
-            if scope.on("host"):
-                host.append(HostState.take(_OWN_FLAGS))
-            run()
+            host = HostState.take(_OWN_FLAGS) if scope.on("host") else None
+            try:
+                run()
+            finally:
+                if host is not None:
+                    self._look_at_host(scope, host)
 
         leaks: AbstractContextManager[Any] = nullcontext()
         if scope.on("leaks"):
@@ -341,8 +344,6 @@ class Guard:
         finally:
             del item.runtest
             scope.look_at_states("in the call of the test")
-            for before in host:
-                self._look_at_host(scope, before)
             self._look_at_compilations(scope)
         scope.raise_errors()
         return result

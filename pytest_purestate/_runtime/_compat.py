@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -37,6 +39,7 @@ __all__ = [
     "variable_value",
     "watch_linen_streams",
     "watch_nnx_streams",
+    "watch_samplers",
 ]
 
 NNX_INTERNALS = ("_object__", "_pytree__")
@@ -295,5 +298,42 @@ def watch_nnx_streams(drawn: Callable[[Any], None]) -> Callable[[], None] | None
 
     def undo() -> None:
         stream.__call__ = original
+
+    return undo
+
+
+def watch_samplers(used: Callable[[Any, str], None]) -> Callable[[], None]:
+    """Call ``used(key, name)`` when a function of ``jax.random`` is called with a key, where there is nothing better.
+
+    What bound a function before does not see this, nor does compiled code. Gives what undoes it.
+    """
+    before: dict[str, Any] = {}
+
+    def wrapped(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def call(key: Any, *args: Any, **options: Any) -> Any:
+            used(key, name)
+            return function(key, *args, **options)
+
+        return call
+
+    for name, function in vars(jax.random).items():
+        if (
+            callable(function)
+            and not name.startswith("_")
+            and name not in ("fold_in", "clone", "key_data", "key_impl")
+        ):
+            try:
+                first = next(iter(inspect.signature(function).parameters), "")
+            except (TypeError, ValueError):
+                continue
+            if first == "key":
+                before[name] = function
+    for name, function in before.items():
+        setattr(jax.random, name, wrapped(name, function))
+
+    def undo() -> None:
+        for name, function in before.items():
+            setattr(jax.random, name, function)
 
     return undo

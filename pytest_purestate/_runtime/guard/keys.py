@@ -109,13 +109,11 @@ class KeyWatch:
     # --- from when to when -------------------------------------------------------------------
 
     def start(self) -> bool:
-        """Begin; whether JAX has the place to watch from."""
+        """Begin; whether JAX has the place to watch from. Where it has not, only direct calls of ``jax.random`` are seen."""
         undo = _compat.replace_seam(self._call, self._traced)
-        if undo is None:
-            return False
-        self._undo.append(undo)
+        self._undo.append(undo or _compat.watch_samplers(self._sampled))
         self.follow()
-        return True
+        return undo is not None
 
     def follow(self) -> None:
         """Watch the streams of Flax too, once it is loaded."""
@@ -188,6 +186,15 @@ class KeyWatch:
             for names in dict.fromkeys(keys):
                 self._spend(ledger, names, use)
         return self._quietly(partial(run, *args, **params))
+
+    def _sampled(self, key: Any, name: str) -> None:
+        """A function of ``jax.random`` is called, where nothing deeper can be seen."""
+        if self._busy or _compat.is_tracer(key):
+            return
+        place, ledger = self._now(3)
+        use = _Use(place, "split" if name == "split" else "drawn from", object())
+        for names in dict.fromkeys(self._keys(self._quietly(lambda: _typed(key)))):
+            self._spend(ledger, names, use)
 
     def _folded(
         self, primitive: Any, run: Callable[..., Any], args: Sequence[Any], params: dict[str, Any]
@@ -400,7 +407,8 @@ class KeyWatch:
     def _in_one_sampler(self, first: Draw, second: Draw) -> bool:
         """Whether two draws are two lines of one function of ``jax.random``, which was called once."""
         traced = [getattr(draw.source, "traceback", None) for draw in (first, second)]
-        if traced[0] is not None and traced[0] is traced[1] and first.step != second.step:
+        together = traced[0] is not None and traced[0] is traced[1] and first.step != second.step
+        if together and not (first.sampler or second.sampler):
             return True  # a call that was inlined
         ways = [
             tuple(takewhile(self._is_tool, _compat.source_frames(draw.source))) for draw in (first, second)

@@ -54,13 +54,14 @@ Term = int
 @dataclass(frozen=True, slots=True)
 class Draw:
     """A use of a key: ``source`` says where, ``call`` tells draws apart that belong to one call of a sampler, and ``step``
-    those of one equation.
+    those of one equation. ``sampler``: the call is a compiled function of ``jax.random``.
     """
 
     what: str
     source: Source
     call: int
     step: int = 0
+    sampler: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +142,9 @@ def is_sampler(jaxpr: Any) -> bool:
 def _inner(params: dict[str, Any]) -> Iterator[Any]:
     for value in params.values():
         for each in value if isinstance(value, (tuple, list)) else (value,):
-            if hasattr(each, "eqns"):
-                yield each
-            elif hasattr(each, "jaxpr") and hasattr(each.jaxpr, "eqns"):
-                yield each.jaxpr
+            jaxpr = getattr(each, "jaxpr", each)  # a closed one has equations too
+            if hasattr(jaxpr, "eqns"):
+                yield jaxpr
 
 
 def analyse(closed: Any) -> Effects:
@@ -183,6 +183,7 @@ class _Analysis:
         self.call = 0  # the sampler of JAX that runs, as a number; 0 outside
         self.sources: list[Source] = [None]
         self.steps = [0]
+        self.compiled = False  # the sampler that runs is a compiled function
         self.silent = 0
         self.cloned: list[Term] = []
 
@@ -270,7 +271,7 @@ class _Analysis:
     def consume(self, value: _Value, what: str) -> None:
         if self.silent:
             return
-        draw = Draw(what, self.sources[-1], self.call or self.next_call(), self.steps[-1])
+        draw = Draw(what, self.sources[-1], self.call or self.next_call(), self.steps[-1], self.compiled)
         cells = self.cells(value)
         terms = dict.fromkeys(cells.ravel().tolist()) if cells is not None else {value.term: None}
         for term in terms:
@@ -403,7 +404,7 @@ class _Analysis:
         inner = list(_inner(params))
         if inner:
             if len(inner) == 1 and len(inner[0].invars) == len(args):
-                return self.enter(inner[0], _consts(params), args)
+                return self.enter(inner[0], _consts(params), args, compiled=True)
             if any(map(has_keys, inner)):
                 return self.unknown(name, avals)
         moved = _MOVES.get(name)
@@ -433,16 +434,18 @@ class _Analysis:
     def unknown(self, name: str, avals: Sequence[Any]) -> list[_Value]:
         return [self.value(aval, self.unique(name)) for aval in avals]
 
-    def enter(self, jaxpr: Any, consts: Sequence[Any], args: Sequence[_Value]) -> list[_Value]:
+    def enter(
+        self, jaxpr: Any, consts: Sequence[Any], args: Sequence[_Value], *, compiled: bool = False
+    ) -> list[_Value]:
         """Go into a jaxpr that runs once."""
         inside = not self.call and is_sampler(jaxpr)
         if inside:
-            self.call = self.next_call()
+            self.call, self.compiled = self.next_call(), compiled
         try:
             return self.jaxpr(jaxpr, self.constants(jaxpr, consts), args)
         finally:
             if inside:
-                self.call = 0
+                self.call, self.compiled = 0, False
 
 
 def _consts(params: dict[str, Any]) -> Sequence[Any]:
