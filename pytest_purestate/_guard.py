@@ -13,7 +13,7 @@ import functools
 import importlib
 import os
 import sys
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -175,6 +175,14 @@ class Scope:
             self._states = StateWatch()
         self._states.register(name, state)
 
+    def watch_fixture(self, name: str, value: Any) -> None:
+        """Look after the states in what a fixture gave."""
+        if self.on("state"):
+            from pytest_purestate._runtime.guard.states import states_in
+
+            for path, state in states_in(name, value):
+                self.watch_state(path, state)
+
     def watching(self, make: Callable[..., Any]) -> Callable[..., Any]:
         """A function that makes states, each of which is watched."""
 
@@ -315,8 +323,7 @@ class Guard:
         if scope is None:
             return (yield)
         for name, value in getattr(item, "funcargs", {}).items():
-            for path, state in _states(name, value):
-                scope.watch_state(path, state)
+            scope.watch_fixture(name, value)
         from pytest_purestate._runtime.guard.compilation import Compilations
         from pytest_purestate._runtime.guard.host import HostState
 
@@ -458,27 +465,3 @@ class Guard:
                 terminalreporter.write_line(
                     f"{seconds:6.2f} s {node} ({traces} traces, {compiles} compilations)"
                 )
-
-
-def _states(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """The states in what a fixture gave: itself, or the elements of a container."""
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            if _is_state(item):
-                yield f"{name}[{key!r}]", item
-    elif type(value) in (list, tuple):
-        for index, item in enumerate(value):
-            if _is_state(item):
-                yield f"{name}[{index}]", item
-    if _is_state(value):
-        yield name, value
-
-
-def _is_state(value: Any) -> bool:
-    """Whether a value is a state: a frozen dataclass that JAX knows as a pytree, as train states are."""
-    params = getattr(type(value), "__dataclass_params__", None)
-    if params is None or not params.frozen:
-        return False
-    import jax
-
-    return not jax.tree_util.all_leaves([value])

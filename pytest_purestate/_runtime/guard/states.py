@@ -11,7 +11,7 @@ import dataclasses
 import functools
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -24,7 +24,7 @@ from pytest_purestate._runtime.failures import Problem
 from pytest_purestate._runtime.graph import Node, Policy, iter_nodes, take_picture
 from pytest_purestate._runtime.trees import compare
 
-__all__ = ["StateWatch"]
+__all__ = ["StateWatch", "states_in"]
 
 _HELD = 64
 _MAX_BYTES = 1 << 24
@@ -290,3 +290,21 @@ def _keypath(structure: Any, index: int) -> str:
     numbered = jax.tree_util.tree_unflatten(structure, list(range(structure.num_leaves)))
     paths, _ = jax.tree_util.tree_flatten_with_path(numbered)
     return jax.tree_util.keystr(paths[index][0])
+
+
+def states_in(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """The states that a value is, or that the elements of a container are, each with its path below ``name``.
+
+    A state is a frozen dataclass that JAX knows as a pytree, as train states are.
+    """
+    if _is_state(value):
+        yield name, value
+    elif isinstance(value, Mapping):
+        yield from ((f"{name}[{key!r}]", item) for key, item in value.items() if _is_state(item))
+    elif type(value) in (list, tuple):
+        yield from ((f"{name}[{index}]", item) for index, item in enumerate(value) if _is_state(item))
+
+
+def _is_state(value: Any) -> bool:
+    params = getattr(type(value), "__dataclass_params__", None)
+    return params is not None and bool(params.frozen) and not jax.tree_util.all_leaves([value])
