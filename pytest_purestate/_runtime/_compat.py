@@ -7,7 +7,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Any
 
 import jax
@@ -16,6 +16,7 @@ import numpy as np
 
 __all__ = [
     "NNX_INTERNALS",
+    "begins_trace",
     "fresh_compilations",
     "function_file",
     "impl_name",
@@ -31,6 +32,7 @@ __all__ = [
     "is_tracer",
     "key_words",
     "replace_seam",
+    "scan_counts",
     "source_frames",
     "source_in_force",
     "tracing",
@@ -173,6 +175,8 @@ def key_words(key: Any) -> tuple[list[bytes], str] | None:
     except RuntimeError:  # deleted, or not all here
         return None
     impl = getattr(key, "_impl", None)
+    if words.ndim == 1 and impl is not None:
+        return [words.tobytes()], impl_name(impl)
     flat = np.ascontiguousarray(words).reshape(-1, words.shape[-1])
     size = flat.shape[1] * flat.itemsize
     data = flat.tobytes()
@@ -202,13 +206,39 @@ def source_frames(source: Any) -> Iterator[tuple[str, int, str]]:
         yield frame.file_name, frame.line_num, frame.function_name
 
 
+_TRACERS = ("trace_to_jaxpr", "trace_to_jaxpr_dynamic", "trace_to_jaxpr_dynamic2", "_create_pjit_jaxpr")
+
+
+def begins_trace(frame: tuple[str, int, str]) -> bool:
+    """Whether a frame (file, line, function) is where JAX begins to trace a function: what called that is further out."""
+    return frame[2].rpartition(".")[2] in _TRACERS and "jax" in frame[0]
+
+
 def is_replay(source: Any, words: tuple[str, ...]) -> bool:
     """Whether an equation (or with None: what runs now) belongs to a pass that runs others once more."""
     if source is None:
         stack = str(_name_stack()) if _name_stack is not None else ""
     else:
         stack = str(getattr(source, "name_stack", ""))
-    return any(word in stack for word in words)
+    if any(word in stack for word in words):
+        return True
+    frames = _frames() if source is None else source_frames(source)
+    return any(name.startswith("backward_pass") and file.endswith("ad.py") for file, _, name in frames)
+
+
+def _frames() -> Iterator[tuple[str, int, str]]:
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        yield frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name
+        frame = frame.f_back
+
+
+def scan_counts(params: dict[str, Any], count: int) -> tuple[int, int]:
+    """How many of the ``count`` arguments of a scan are constants, and how many are carried."""
+    if "num_consts" in params:
+        return params["num_consts"], params["num_carry"]
+    consts, carried, _ = params["ft_in"].update(range(count)).unpack()  # 0.12
+    return len(list(consts)), len(list(carried))
 
 
 def function_file(jaxpr: Any) -> str:

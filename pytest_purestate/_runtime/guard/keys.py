@@ -253,7 +253,7 @@ class KeyWatch:
             self._tell_of(
                 reuse.first,
                 reuse.second,
-                lambda draw: self.where.first(_compat.source_frames(draw.source)),
+                self._place_of,
                 reuse.why,
             )
 
@@ -263,8 +263,12 @@ class KeyWatch:
         event = object()
 
         def where(draw: Draw) -> Place:
-            found = None if sampler else self.where.first(_compat.source_frames(draw.source))
-            return found or place
+            if sampler:
+                return place
+            told = effects.places.get(id(draw), self)
+            if told is self:
+                told = effects.places[id(draw)] = self._place_of(draw)
+            return told or place  # type: ignore[return-value]
 
         for reuse in effects.reuses if not self.allowed else ():
             self._tell_of(reuse.first, reuse.second, where, reuse.why)
@@ -404,14 +408,23 @@ class KeyWatch:
             return
         self._tell(KeyReuse(places[0], places[1], first.what, second.what, why))
 
+    def _place_of(self, draw: Draw) -> Place | None:
+        """The line of the user's code where an equation is: in its function, or where that is called."""
+        for source in draw.sources:
+            inside = takewhile(lambda frame: not _compat.begins_trace(frame), _compat.source_frames(source))
+            if (found := self.where.first(inside)) is not None:
+                return found
+        return None
+
     def _in_one_sampler(self, first: Draw, second: Draw) -> bool:
         """Whether two draws are two lines of one function of ``jax.random``, which was called once."""
-        traced = [getattr(draw.source, "traceback", None) for draw in (first, second)]
+        traced = [getattr(next(iter(draw.sources), None), "traceback", None) for draw in (first, second)]
         together = traced[0] is not None and traced[0] is traced[1] and first.step != second.step
         if together and not (first.sampler or second.sampler):
             return True  # a call that was inlined
         ways = [
-            tuple(takewhile(self._is_tool, _compat.source_frames(draw.source))) for draw in (first, second)
+            tuple(takewhile(self._is_tool, _compat.source_frames(next(iter(draw.sources), None))))
+            for draw in (first, second)
         ]
         if not ways[0] or not ways[1] or ways[0] == ways[1]:
             return False

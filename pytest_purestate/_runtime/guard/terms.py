@@ -53,12 +53,12 @@ Term = int
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """A use of a key: ``source`` says where, ``call`` tells draws apart that belong to one call of a sampler, and ``step``
+    """A use of a key: ``sources`` say where, the innermost equation first, ``call`` tells draws apart that belong to one call of a sampler, and ``step``
     those of one equation. ``sampler``: the call is a compiled function of ``jax.random``.
     """
 
     what: str
-    source: Source
+    sources: tuple[Source, ...]
     call: int
     step: int = 0
     sampler: bool = False
@@ -86,6 +86,8 @@ class Effects:
     inputs: list[tuple[int, int, Draw]] = field(default_factory=list)
     derived: list[tuple[Recipe, Draw]] = field(default_factory=list)
     clones: list[int] = field(default_factory=list)
+    places: dict[int, object] = field(default_factory=dict)
+    """Room for whoever works out where draws are, by the identity of the draw."""
 
     def __bool__(self) -> bool:
         return bool(self.reuses or self.inputs or self.derived or self.clones)
@@ -181,7 +183,7 @@ class _Analysis:
         self.reuses: dict[tuple[Any, Any], Reuse] = {}
         self.calls = 0
         self.call = 0  # the sampler of JAX that runs, as a number; 0 outside
-        self.sources: list[Source] = [None]
+        self.sources: list[Source] = []
         self.steps = [0]
         self.compiled = False  # the sampler that runs is a compiled function
         self.silent = 0
@@ -269,9 +271,11 @@ class _Analysis:
     # --- spending ----------------------------------------------------------------------------
 
     def consume(self, value: _Value, what: str) -> None:
-        if self.silent:
+        if self.silent or any(_compat.is_replay(source, REPLAYS) for source in self.sources):
             return
-        draw = Draw(what, self.sources[-1], self.call or self.next_call(), self.steps[-1], self.compiled)
+        draw = Draw(
+            what, tuple(self.sources[::-1]), self.call or self.next_call(), self.steps[-1], self.compiled
+        )
         cells = self.cells(value)
         terms = dict.fromkeys(cells.ravel().tolist()) if cells is not None else {value.term: None}
         for term in terms:
@@ -301,7 +305,8 @@ class _Analysis:
     def report(self, first: Draw, second: Draw, why: str = "") -> None:
         if first.call == second.call and not why:
             return  # inside one sampler of JAX
-        self.reuses.setdefault((id(first.source), id(second.source)), Reuse(first, second, why))
+        places = (tuple(map(id, first.sources)), tuple(map(id, second.sources)))
+        self.reuses.setdefault(places, Reuse(first, second, why))
 
     def effects(self) -> Effects:
         found = Effects(list(self.reuses.values()))
@@ -371,17 +376,16 @@ class _Analysis:
 
         for eqn in jaxpr.eqns:
             args = [read(atom) for atom in eqn.invars]
-            outer = self.sources[-1]
-            self.sources.append(eqn.source_info if not self.call else outer)
-            self.steps.append(id(eqn) if not self.call else self.steps[-1])
-            replayed = _compat.is_replay(eqn.source_info, REPLAYS)
-            self.silent += replayed
+            told = not self.call  # what is inside a sampler of JAX happens where that is called
+            if told:
+                self.sources.append(eqn.source_info)
+                self.steps.append(id(eqn))
             try:
                 outs = self.bind(eqn.primitive.name, eqn.params, args, eqn, eqn.outvars)
             finally:
-                self.silent -= replayed
-                self.sources.pop()
-                self.steps.pop()
+                if told:
+                    self.sources.pop()
+                    self.steps.pop()
             env.update(zip(eqn.outvars, outs, strict=True))
         return [read(atom) for atom in jaxpr.outvars]
 
@@ -590,7 +594,7 @@ def _one_of(run: _Analysis, options: Sequence[Term]) -> Term:
 
 
 def _scan(run: _Analysis, params: dict[str, Any], args: list[_Value], avals: list[Any]) -> list[_Value]:
-    consts, carried = params["num_consts"], params["num_carry"]
+    consts, carried = _compat.scan_counts(params, len(args))
     body = params["jaxpr"]
     length = params["length"]
     unknown = not isinstance(length, int)

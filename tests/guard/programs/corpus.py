@@ -4,6 +4,7 @@ Where the bug is one draw for a whole vmapped batch, the guard is silent by poli
 `good_`. The marks are explained in `expectations`.
 """
 
+import contextlib
 import functools
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -425,6 +426,17 @@ class _Pair(nn.Module):
         return _Stage("lowpass", self.layer, name="enc")(x), _Stage("pass", self.layer, name="enclow")(x)
 
 
+@contextlib.contextmanager
+def _separated(value: bool) -> Iterator[None]:
+    """Flax's flag for the names in a path."""
+    before = flax.config.flax_fix_rng_separator
+    flax.config.update("flax_fix_rng_separator", value)
+    try:
+        yield
+    finally:
+        flax.config.update("flax_fix_rng_separator", before)
+
+
 def bad_names_of_modules_collide() -> None:
     """flax 2157: make_rng joins the names of the path, so that enc/lowpass and enclow/pass get one key."""
 
@@ -433,7 +445,7 @@ def bad_names_of_modules_collide() -> None:
         def __call__(self, x: jax.Array) -> jax.Array:
             return x + random.randint(self.make_rng("noise"), (), 0, 100)  # first # reuse
 
-    with flax.config.temp_flip_flag("fix_rng_separator", False):
+    with _separated(False):
         _Pair(Jitter).apply({}, 0, rngs={"noise": random.PRNGKey(33)})
 
 
@@ -445,5 +457,5 @@ def good_names_of_modules_kept_apart() -> None:
         def __call__(self, x: jax.Array) -> jax.Array:
             return x + random.randint(self.make_rng("noise"), (), 0, 100)
 
-    with flax.config.temp_flip_flag("fix_rng_separator", True):
+    with _separated(True):
         _Pair(Jitter).apply({}, 0, rngs={"noise": random.PRNGKey(33)})

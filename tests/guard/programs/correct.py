@@ -1,5 +1,6 @@
 """Correct programs as people write them: none may be reported."""
 
+import inspect
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -150,7 +151,9 @@ def good_train_state_with_dropout() -> None:
 
 def good_noisy_gradients_of_optax() -> None:
     """A transformation that keeps a key in its state and replaces it."""
-    tx = optax.chain(optax.add_noise(0.1, 0.5, key=random.key(7)), optax.sgd(0.1))
+    named = "key" in inspect.signature(optax.add_noise).parameters
+    noise = optax.add_noise(0.1, 0.5, key=random.key(7)) if named else optax.add_noise(0.1, 0.5, 7)
+    tx = optax.chain(noise, optax.sgd(0.1))
     params = {"w": jnp.ones(2)}
     state = tx.init(params)
     update = jax.jit(tx.update)

@@ -1,0 +1,96 @@
+"""What the guard costs a call, beside JAX's own checker, in one run.
+
+    python -m benchmarks.guard.overhead [--calls 3000]
+
+Microseconds of a plain compiled call, of one that is handed a key, and of an eager primitive: without anything, with JAX's
+``jax_debug_key_reuse``, and with the guard watching. The minimum of several rounds, which take turns.
+"""
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import jax
+import jax.numpy as jnp
+
+from pytest_purestate._runtime.guard.keys import KeyWatch
+from pytest_purestate._runtime.guard.places import Where
+
+__all__ = ["main", "measure"]
+
+ROUNDS = 7
+
+
+@contextmanager
+def guarded() -> Iterator[None]:
+    """The guard watches."""
+    watch = KeyWatch(Where(lambda file: file == __file__), lambda reuse: None)
+    assert watch.start()
+    try:
+        yield
+    finally:
+        watch.stop()
+
+
+@contextmanager
+def checked() -> Iterator[None]:
+    """JAX's own checker is on."""
+    with jax.debug_key_reuse(True):
+        yield
+
+
+@contextmanager
+def plain() -> Iterator[None]:
+    """Nothing is."""
+    yield
+
+
+def calls() -> dict[str, Callable[[int], object]]:
+    """What is measured: a function of the number of the call; each takes a key that was not used before."""
+    x = jnp.ones(4)
+    keys = list(jax.random.split(jax.random.key(0), 4096))
+    add = jax.jit(lambda x: x + 1)
+    draw = jax.jit(lambda key, x: x + jax.random.normal(key, x.shape))
+    return {
+        "plain jitted call": lambda number: add(x),
+        "jitted call with a key": lambda number: draw(keys[number % len(keys)], x),
+        "eager primitive": lambda number: jax.lax.add(x, x),
+    }
+
+
+def measure(count: int) -> dict[str, dict[str, float]]:
+    """Microseconds a call: by what is called, and by what watches."""
+    found: dict[str, dict[str, float]] = {}
+    for _ in range(ROUNDS):
+        for how, context in (("off", plain), ("jax", checked), ("guard", guarded)):
+            with context():
+                for name, call in calls().items():
+                    for number in range(20):
+                        call(number)
+                    start = time.perf_counter()
+                    for number in range(20, 20 + count):
+                        call(number)
+                    spent = (time.perf_counter() - start) / count * 1e6
+                    times = found.setdefault(name, {})
+                    times[how] = min(times.get(how, spent), spent)
+    return found
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description="Measure what the guard costs a call.")
+    parser.add_argument(
+        "--calls", type=int, default=3000, help="calls in a round, at most 4000 (default: 3000)"
+    )
+    count = parser.parse_args().calls
+    if not 1 <= count <= 4000:
+        parser.error("--calls must be from 1 to 4000")
+    print(f"jax {jax.__version__}, microseconds a call")
+    print(f"{'':24} {'off':>8} {'jax':>8} {'guard':>8}")
+    for name, times in measure(count).items():
+        print(f"{name:24} {times['off']:8.1f} {times['jax']:8.1f} {times['guard']:8.1f}")
+
+
+if __name__ == "__main__":
+    main()
