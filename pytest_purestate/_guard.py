@@ -350,6 +350,8 @@ class Guard:
                 result = yield
         finally:
             del item.runtest
+            if self.keys is not None:
+                self.keys.finish()
             scope.look_at_states("in the call of the test")
             self._look_at_compilations(scope)
         scope.raise_errors()

@@ -214,6 +214,11 @@ def begins_trace(frame: tuple[str, int, str]) -> bool:
     return frame[2].rpartition(".")[2] in _TRACERS and "jax" in frame[0]
 
 
+_BINDING = frozenset(
+    ("current", "default_process_primitive", "process_primitive", "bind_with_trace", "_true_bind", "bind")
+)
+
+
 def is_replay(source: Any, words: tuple[str, ...]) -> bool:
     """Whether an equation (or with None: what runs now) belongs to a pass that runs others once more."""
     if source is None:
@@ -222,6 +227,11 @@ def is_replay(source: Any, words: tuple[str, ...]) -> bool:
         stack = str(getattr(source, "name_stack", ""))
     if any(word in stack for word in words):
         return True
+    if source is not None and jax.__version_info__ < (0, 7):
+        # There, the backward function of a custom_vjp, traced where that is called.
+        names = (name.rpartition(".")[2] for _, _, name in source_frames(source))
+        if next((name for name in names if name not in _BINDING), "") == "process_custom_vjp_call":
+            return True
     frames = _frames() if source is None else source_frames(source)
     return any(name.startswith("backward_pass") and file.endswith("ad.py") for file, _, name in frames)
 

@@ -70,6 +70,7 @@ def test_program(watch: KeyWatch, module: ModuleType, name: str, function: Calla
     watch.clear()
     found.clear()
     function()
+    watch.finish()
     if function.__name__.startswith("good_"):
         assert found == []
         return

@@ -33,6 +33,7 @@ from pytest_purestate._runtime.guard.terms import (
     analyse,
     analyse_call,
     analyse_open,
+    each_inside,
     has_keys,
     is_sampler,
 )
@@ -43,6 +44,7 @@ _MANY = 65536
 """Of arrays with more keys than this the elements are not told apart."""
 
 _KEPT = 256
+_TRACES = 10_000
 _WORD = 0xFFFFFFFF
 
 Token = tuple[Any, ...]
@@ -102,6 +104,8 @@ class KeyWatch:
         self._busy = False
         self._undo: list[Callable[[], None]] = []
         self._followed: set[str] = set()  # modules
+        self._pending: list[Any] = []  # jaxprs that were traced in this test
+        self._ran: set[int] = set()  # jaxprs that ran in this test, or were looked at, by identity
         self._effects: weakref.WeakKeyDictionary[Any, Effects] = weakref.WeakKeyDictionary()
         self._recent: OrderedDict[Any, tuple[Any, Effects]] = OrderedDict()
         self._handlers: dict[Any, Callable[..., Any] | None] = {}
@@ -140,6 +144,8 @@ class KeyWatch:
         self._known.clear()
         self._free.clear()
         self._told.clear()
+        self._pending.clear()
+        self._ran.clear()
 
     @contextmanager
     def allow(self) -> Iterator[None]:
@@ -222,6 +228,8 @@ class KeyWatch:
         effects = self._effects.get(closed)
         if effects is None:
             effects = self._effects[closed] = self._quietly(lambda: analyse(closed))
+        if self._pending and id(closed.jaxpr) not in self._ran:
+            self._ran.update(map(id, each_inside(closed.jaxpr)))
         if effects:
             self._apply(effects, args, is_sampler(closed.jaxpr))
         return run(*args, **params)
@@ -245,17 +253,20 @@ class KeyWatch:
         return self._quietly(partial(run, *args, **params))  # it compiles a call of itself
 
     def _traced(self, jaxpr: Any) -> None:
-        """A function was traced, which perhaps nobody runs."""
-        if self._busy or self.allowed or is_sampler(jaxpr) or not has_keys(jaxpr):
-            return
-        effects = self._quietly(partial(analyse_open, jaxpr))
-        for reuse in effects.reuses:
-            self._tell_of(
-                reuse.first,
-                reuse.second,
-                self._place_of,
-                reuse.why,
-            )
+        """A function was traced, which perhaps nobody runs: `finish` looks at those."""
+        if not self._busy and not self.allowed and len(self._pending) < _TRACES:
+            self._pending.append(jaxpr)
+
+    def finish(self) -> None:
+        """Look at what was traced and did not run. A test ends."""
+        pending, self._pending = self._pending, []
+        for jaxpr in reversed(pending):  # those that call others come behind them
+            if id(jaxpr) in self._ran or is_sampler(jaxpr) or not has_keys(jaxpr):
+                continue
+            self._ran.update(map(id, each_inside(jaxpr)))
+            effects = self._quietly(partial(analyse_open, jaxpr))
+            for reuse in effects.reuses:
+                self._tell_of(reuse.first, reuse.second, self._place_of, reuse.why)
 
     def _apply(self, effects: Effects, args: Sequence[Any], sampler: bool) -> None:
         """What a jaxpr does, done to these arguments."""

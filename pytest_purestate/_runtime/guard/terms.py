@@ -107,6 +107,7 @@ class _Value:
     key: bool
     cells: np.ndarray | None = None
     small: bool = True
+    words: bool = False  # of the type that raw keys have
 
 
 _known: Any = None
@@ -135,6 +136,14 @@ def has_keys(jaxpr: Any) -> bool:
     return bool(known)
 
 
+def each_inside(jaxpr: Any) -> Iterator[Any]:
+    """A jaxpr and all below it."""
+    yield jaxpr
+    for eqn in jaxpr.eqns:
+        for inner in _inner(eqn.params):
+            yield from each_inside(inner)
+
+
 def is_sampler(jaxpr: Any) -> bool:
     """Whether a jaxpr is a function of ``jax.random``: what it does inside is its own business."""
     file = _compat.function_file(jaxpr).replace("\\", "/")
@@ -153,6 +162,8 @@ def analyse(closed: Any) -> Effects:
     """What a closed jaxpr does to keys; its inputs are followed by the constants that are keys."""
     run = _Analysis()
     jaxpr = closed.jaxpr
+    if not has_keys(jaxpr):
+        return Effects()
     inputs = [run.given(number, var.aval) for number, var in enumerate(jaxpr.invars)]
     run.enter(jaxpr, closed.consts, inputs)
     return run.effects()
@@ -209,7 +220,8 @@ class _Analysis:
         shape = tuple(getattr(aval, "shape", ()))
         numbers = all(isinstance(size, int) for size in shape)
         small = numbers and int(np.prod(shape, dtype=np.int64)) <= LIMIT
-        return _Value(term, shape if numbers else (), _compat.is_key_aval(aval), None, small)
+        words = bool(shape) and str(getattr(aval, "dtype", "")) == "uint32"
+        return _Value(term, shape if numbers else (), _compat.is_key_aval(aval), None, small, words)
 
     def given(self, number: int, aval: Any) -> _Value:
         return self.value(aval, self.intern("input", number))
@@ -402,10 +414,12 @@ class _Analysis:
     ) -> list[_Value]:
         avals = [var.aval for var in outvars]
         handler = _HANDLERS.get(name)
+        inner = list(_inner(params))
+        if inner and not any(map(has_keys, inner)) and not any(map(_may_hold_keys, args)):
+            handler, inner = None, []  # nothing in there can be about keys
         if handler is not None:
             outs = handler(self, params, args, avals)
             return outs if len(outs) == len(avals) else self.unknown(name, avals)
-        inner = list(_inner(params))
         if inner:
             if len(inner) == 1 and len(inner[0].invars) == len(args):
                 return self.enter(inner[0], _consts(params), args, compiled=True)
@@ -450,6 +464,10 @@ class _Analysis:
         finally:
             if inside:
                 self.call, self.compiled = 0, False
+
+
+def _may_hold_keys(value: _Value) -> bool:
+    return value.key or value.cells is not None or (value.words and value.small)
 
 
 def _consts(params: dict[str, Any]) -> Sequence[Any]:
