@@ -38,6 +38,9 @@ CONCERNS: Mapping[str, str] = {
 }
 """What is looked for, and how it counts where nobody says otherwise."""
 
+ALL = tuple(name for name, level in CONCERNS.items() if level != "off")
+"""What ``all`` stands for: looking for leaks switches JAX's caches off, so it must be asked for by name."""
+
 LEVELS = ("error", "warn", "off")
 ENVIRONMENT = "PURESTATE_LEVEL"
 _TITLES = {
@@ -82,7 +85,7 @@ def levels_of(entries: list[tuple[str, str]]) -> Levels:
             raise pytest.UsageError(
                 f"{source}: the level of `{name}` is one of {', '.join(LEVELS)}, not `{level}`"
             )
-        levels.update(dict.fromkeys(CONCERNS if name == "all" else (name,), level))
+        levels.update(dict.fromkeys(ALL if name == "all" else (name,), level))
     return levels
 
 
