@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -414,3 +416,18 @@ def test_where_jax_has_no_place_to_watch_from(pytester: pytest.Pytester) -> None
     result.stdout.fnmatch_lines(
         ["purestate: this JAX has no place to watch from: only direct calls of jax.random are seen"]
     )
+
+
+def test_what_the_documentation_shows(pytester: pytest.Pytester) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "guard.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n# (\S+)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    write(pytester.path, {name: f"# {name}\n{text}" for name, text in blocks})
+    test = "import jax.numpy as jnp\nfrom noise import noisy\n\n\ndef test_noise(key):\n    noisy(key, jnp.ones(3))\n"
+    write(pytester.path, {"test_noise.py": test})
+    result = run(pytester, "--purestate", "-rA")
+    assert outcomes(result) == {
+        *("PASSED test_levels.py::test_on_purpose", "PASSED test_levels.py::test_compiles_once"),
+        "FAILED test_noise.py::test_noise",
+    }
+    (shown,) = re.findall(r"^```console\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert set(shown.splitlines()[3:]) <= set(result.outlines)
