@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import fnmatch
 import functools
-import importlib
 import os
 import sys
 from collections.abc import Callable, Generator, Mapping
@@ -135,6 +134,13 @@ class Scope:
         self._states: StateWatch | None = None
         self._edits: set[Problem] = set()
 
+    def begin(self) -> None:
+        """Watch keys from here on, for what this test asks for."""
+        if (watch := self.guard.keys) is not None:
+            watch.follow()
+            watch.clear()
+            watch.allowed = 0 if self.on("keys") else 1
+
     def on(self, concern: str) -> bool:
         """Whether a concern is looked for in this test."""
         return self.levels[concern] != "off"
@@ -233,28 +239,17 @@ class Guard:
 
     # --- start and end -----------------------------------------------------------------------
 
-    @pytest.hookimpl
-    def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Begin, once it is known that there are tests to watch."""
-        if session.items and not session.config.option.collectonly:
-            self.begin()
-
     def begin(self) -> None:
-        """Import JAX and open the place that is watched from."""
-        if self._ready:
+        """Open the place that is watched from, once JAX is there: tests that have nothing to do with it need not load it."""
+        if self._ready or "jax" not in sys.modules:
             return
         self._ready = True
-        try:
-            jax = importlib.import_module("jax")
-        except ModuleNotFoundError:
-            self.note = "jax is not installed: nothing is watched while tests run"
-            return
         if all(level == "off" for level in self.levels.values()):
             return
         from pytest_purestate._runtime.guard.keys import KeyWatch
         from pytest_purestate._runtime.guard.places import Where
 
-        if getattr(jax.config, "jax_debug_key_reuse", False):
+        if getattr(sys.modules["jax"].config, "jax_debug_key_reuse", False):
             self.note = "keys are not watched: JAX's own checker is on (jax_debug_key_reuse)"
             return
         self.keys = KeyWatch(Where(self._is_test), self._reused)
@@ -286,8 +281,9 @@ class Guard:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         """A test begins and ends."""
-        if not isinstance(item, pytest.Function) or "jax" not in sys.modules:
+        if not isinstance(item, pytest.Function):
             return (yield)
+        self.begin()
         marks = [dict(mark.kwargs) for mark in reversed(list(item.iter_markers("purestate")))]
         limits = [mark.pop("max_traces") for mark in marks if "max_traces" in mark]
         levels, wrong = dict(self.levels), ""
@@ -302,10 +298,7 @@ class Guard:
         scope = self.scope = Scope(self, item, levels)
         scope.wrong = wrong
         scope.max_traces = limits[-1] if limits else None
-        if self.keys is not None:
-            self.keys.follow()
-            self.keys.clear()
-            self.keys.allowed = 0 if scope.on("keys") else 1
+        scope.begin()
         try:
             return (yield)
         finally:
@@ -323,7 +316,10 @@ class Guard:
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
         """Watch the test itself; fails behind it."""
         scope = self.scope
-        if scope is None:
+        if scope is not None and not self._ready:  # a fixture loaded JAX
+            self.begin()
+            scope.begin()
+        if scope is None or not self._ready:
             return (yield)
         for name, value in getattr(item, "funcargs", {}).items():
             scope.watch_fixture(name, value)

@@ -25,6 +25,7 @@ __all__ = ["key", "keys", "make_train_state", "purestate"]
 
 _SEED = pytest.StashKey[int]()
 _STREAM = pytest.StashKey["KeyStream"]()
+_BACKEND = pytest.StashKey[str]()
 _CACHE = "purestate/seed"
 _LIMIT = 2**32
 
@@ -73,6 +74,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini(
         "purestate_prng_impl", "PRNG implementation of the keys, such as rbg (default: JAX's)", default=""
     )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Set what a backend reads when it starts, before anybody can start one."""
+    deterministic = bool(getattr(early_config.known_args_namespace, "purestate_deterministic", False))
+    text = str(early_config.getini("purestate_host_devices")).strip()
+    if text and not (text.isascii() and text.isdigit() and int(text)):
+        raise pytest.UsageError(f"purestate_host_devices must be a number from 1 on, not {text!r}")
+    if deterministic or text:
+        from pytest_purestate import _backend
+
+        early_config.stash[_BACKEND] = _backend.apply(
+            deterministic=deterministic, devices=int(text) if text else None
+        )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -137,10 +153,13 @@ def pytest_configure_node(node: Any) -> None:
     node.workerinput["purestate_seed"] = node.config.stash[_SEED]
 
 
-def pytest_report_header(config: pytest.Config) -> str:
-    """One line: the seed, and under ``--purestate`` the version of JAX."""
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """The seed, under ``--purestate`` the version of JAX, and the settings that a backend will read."""
     line = f"purestate: seed {config.stash[_SEED]}"
-    return f"{line}, {_jax_version()}" if config.option.purestate else line
+    if config.option.purestate:
+        line = f"{line}, {_jax_version()}"
+    backend = config.stash.get(_BACKEND, "")
+    return [line, f"purestate: {backend}"] if backend else [line]
 
 
 def _jax_version() -> str:
