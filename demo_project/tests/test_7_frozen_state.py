@@ -30,6 +30,8 @@ def state(make_train_state: Callable[..., TrainState]) -> TrainState:
     return make_train_state(OneLayer(), jnp.ones((1, 2)))
 
 
+# The edit is what this test is about. Without the mark `pytest --purestate` fails it, as it would any other.
+@pytest.mark.purestate(state="off")
 def test_object_edits_the_parameters_of_its_caller(state: TrainState) -> None:
     with pytest.raises(PurityError) as caught, assert_unchanged(state=state):
         impure.decay(state)
