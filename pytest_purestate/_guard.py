@@ -3,7 +3,7 @@
 What is found in a test fails it (``error``), is a warning (``warn``) or is not looked for (``off``), by concern. The guard
 observes: a test runs as it would without, and fails behind its own last line.
 
-`plugin` registers this module under ``--purestate`` only. JAX is imported when the tests are collected.
+`plugin` registers this module under ``--purestate`` only. Tests that have nothing to do with JAX do not load it.
 """
 
 from __future__ import annotations
@@ -136,7 +136,10 @@ class Scope:
 
     def begin(self) -> None:
         """Watch keys from here on, for what this test asks for."""
-        if (watch := self.guard.keys) is not None:
+        guard = self.guard
+        if self.on("keys") and guard.ready and guard.keys is None and not guard.note:
+            guard.watch_keys()
+        if (watch := guard.keys) is not None:
             watch.follow()
             watch.clear()
             watch.allowed = 0 if self.on("keys") else 1
@@ -232,7 +235,8 @@ class Guard:
         self.keys: KeyWatch | None = None
         self.scope: Scope | None = None
         self.note = ""
-        self._ready = False
+        self.ready = False
+        self._confessed = False
         self._patterns: list[str] = config.getini("python_files")
         self._reported: list[tuple[str, str, str, str]] = []  # node, concern, level, first line
         self._compiled: dict[str, tuple[float, int, int]] = {}
@@ -240,12 +244,15 @@ class Guard:
     # --- start and end -----------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Open the place that is watched from, once JAX is there: tests that have nothing to do with it need not load it."""
-        if self._ready or "jax" not in sys.modules:
+        """Begin once JAX is there: tests that have nothing to do with it need not load it."""
+        if self.ready or "jax" not in sys.modules:
             return
-        self._ready = True
-        if all(level == "off" for level in self.levels.values()):
-            return
+        self.ready = True
+        if self.levels["keys"] != "off":
+            self.watch_keys()
+
+    def watch_keys(self) -> None:
+        """Open the place that is watched from."""
         from pytest_purestate._runtime.guard.keys import KeyWatch
         from pytest_purestate._runtime.guard.places import Where
 
@@ -261,6 +268,10 @@ class Guard:
         if self.keys is not None:
             self.keys.stop()
             self.keys = None
+
+    def _own_mistake(self) -> str:
+        problem = self.keys.problem if self.keys is not None else ""
+        return f"a mistake of the guard, please report it: {problem}" if problem else ""
 
     def _is_test(self, file: str) -> bool:
         path = Path(file)
@@ -316,10 +327,10 @@ class Guard:
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
         """Watch the test itself; fails behind it."""
         scope = self.scope
-        if scope is not None and not self._ready:  # a fixture loaded JAX
+        if scope is not None and not self.ready:  # a fixture loaded JAX
             self.begin()
             scope.begin()
-        if scope is None or not self._ready:
+        if scope is None or not self.ready:
             return (yield)
         for name, value in getattr(item, "funcargs", {}).items():
             scope.watch_fixture(name, value)
@@ -411,6 +422,9 @@ class Guard:
             if level == "warn":
                 for text in texts:
                     self._warn(item, text)
+        if (mistake := self._own_mistake()) and not self._confessed:
+            self._confessed = True
+            report.user_properties.append((f"{_PROPERTY}mistake", mistake))
         compiled = scope.compilations
         if compiled is not None and compiled.seconds > _SLOW:
             told = f"{compiled.seconds:.2f} {compiled.traces} {compiled.compiles}"
@@ -437,7 +451,9 @@ class Guard:
         if report.when != "teardown":
             return
         for name, value in report.user_properties:
-            if name == f"{_PROPERTY}seconds":
+            if name == f"{_PROPERTY}mistake":
+                self.note = str(value)
+            elif name == f"{_PROPERTY}seconds":
                 seconds, traces, compiles = str(value).split()
                 self._compiled[report.nodeid] = float(seconds), int(traces), int(compiles)
             elif name.startswith(_PROPERTY) and name.removeprefix(_PROPERTY) in CONCERNS:

@@ -431,3 +431,38 @@ def test_what_the_documentation_shows(pytester: pytest.Pytester) -> None:
     }
     (shown,) = re.findall(r"^```console\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     assert set(shown.splitlines()[3:]) <= set(result.outlines)
+
+
+def test_a_mistake_of_the_guard_is_none_of_the_test(pytester: pytest.Pytester) -> None:
+    test = "import jax\nimport jax.numpy as jnp\n\nimport library\n\n\n"
+    test += "def test_it(key):\n    assert library.step(1.0, key)[1].shape == ()\n    library.noisy(key, jnp.ones(3))\n"
+    start = "from pytest_purestate._runtime.guard import keys\n\n\ndef analyse(closed):\n    raise KeyError('oops')\n\n\n"
+    write(pytester.path, {"test_it.py": test, "conftest.py": start + "keys.analyse = analyse\n"})
+    result = run(pytester, "--purestate", "-rA")
+    assert outcomes(result) == {"PASSED test_it.py::test_it"}
+    result.stdout.fnmatch_lines(["purestate: a mistake of the guard, please report it: KeyError: 'oops'"])
+
+
+def test_keys_that_are_off_cost_nothing_until_a_mark_asks(pytester: pytest.Pytester) -> None:
+    test = """\
+    import jax
+    import jax.numpy as jnp
+    import pytest
+
+    import library
+
+
+    def test_off(key):
+        assert not jax.config.jax_debug_key_reuse
+        library.noisy(key, jnp.ones(3))
+
+
+    @pytest.mark.purestate(keys="error")
+    def test_on(key):
+        assert jax.config.jax_debug_key_reuse
+        library.noisy(key, jnp.ones(3))
+    """
+    pytester.makepyfile(test_it=test)
+    result = run(pytester, "--purestate", "--purestate-level=keys=off", "-rA")
+    assert outcomes(result) == {"PASSED test_it.py::test_off", "FAILED test_it.py::test_on"}
+    assert "library.py:6 in noisy" in result.stdout.str()

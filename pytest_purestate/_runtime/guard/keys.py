@@ -97,6 +97,7 @@ class KeyWatch:
         self.where = where
         self.report = report
         self.allowed = 0  # more than zero: keys may be used again
+        self.problem = ""  # the first mistake of our own: what it was about is not judged
         self._open: list[_Ledger] = []
         self._known: dict[Token, Names] = {}  # keys by their bits: how they were made
         self._free: dict[Token, int] = {}  # uses that a clone allows
@@ -184,41 +185,41 @@ class KeyWatch:
     def _consumer(
         self, primitive: Any, run: Callable[..., Any], args: Sequence[Any], params: dict[str, Any]
     ) -> Any:
-        keys = self._keys(args[0])
-        if keys:
-            place, ledger = self._now()
-            what = "split" if primitive.name == "random_split" else "drawn from"
+        self._safely(self._consumed, args[0], "split" if primitive.name == "random_split" else "drawn from")
+        return self._quietly(partial(run, *args, **params))
+
+    def _consumed(self, key: Any, what: str) -> None:
+        if keys := self._keys(key):
+            place, ledger = self._now(4)
             use = _Use(place, what, object())
             for names in dict.fromkeys(keys):
                 self._spend(ledger, names, use)
-        return self._quietly(partial(run, *args, **params))
 
     def _sampled(self, key: Any, name: str) -> None:
         """A function of ``jax.random`` is called, where nothing deeper can be seen."""
-        if self._busy or _compat.is_tracer(key):
-            return
-        place, ledger = self._now(3)
-        use = _Use(place, "split" if name == "split" else "drawn from", object())
-        for names in dict.fromkeys(self._keys(self._quietly(lambda: _typed(key)))):
-            self._spend(ledger, names, use)
+        if not self._busy and not _compat.is_tracer(key):
+            typed = self._quietly(partial(_typed, key))
+            self._safely(self._consumed, typed, "split" if name == "split" else "drawn from")
 
     def _folded(
         self, primitive: Any, run: Callable[..., Any], args: Sequence[Any], params: dict[str, Any]
     ) -> Any:
         result = self._quietly(partial(run, *args, **params))
-        if self._busy or np.size(args[1]) != 1 or np.shape(args[0]) != ():
-            return result
-        parents, children = self._keys(args[0]), self._bits(result)
+        if np.size(args[1]) == 1 and np.shape(args[0]) == ():
+            self._safely(self._made_by_folding, result, args[0], args[1])
+        return result
+
+    def _made_by_folding(self, child: Any, parent: Any, data: Any) -> None:
+        parents, children = self._keys(parent), self._bits(child)
         if parents and children:
-            number = _number(args[1])
+            number = _number(data)
             made = tuple(("fold", name, number) for name in parents[0])
             self._known[children[0]] = (children[0], *made)
-        return result
 
     def _cloned(
         self, primitive: Any, run: Callable[..., Any], args: Sequence[Any], params: dict[str, Any]
     ) -> Any:
-        self._release(args[0])
+        self._safely(self._release, args[0])
         return self._quietly(partial(run, *args, **params))
 
     def _compiled(
@@ -227,11 +228,11 @@ class KeyWatch:
         closed = params["jaxpr"]
         effects = self._effects.get(closed)
         if effects is None:
-            effects = self._effects[closed] = self._quietly(lambda: analyse(closed))
+            effects = self._effects[closed] = self._safely(analyse, closed) or Effects()
         if self._pending and id(closed.jaxpr) not in self._ran:
             self._ran.update(map(id, each_inside(closed.jaxpr)))
         if effects:
-            self._apply(effects, args, is_sampler(closed.jaxpr))
+            self._safely(self._apply, effects, args, is_sampler(closed.jaxpr), quiet=False)
         return run(*args, **params)
 
     def _structured(
@@ -242,14 +243,14 @@ class KeyWatch:
         known = self._recent.get(name)
         if known is None:
             avals = [jax.typeof(arg) for arg in args]
-            known = inner, self._quietly(lambda: analyse_call(primitive, params, avals))
+            known = inner, self._safely(analyse_call, primitive, params, avals) or Effects()
             self._recent[name] = known
             if len(self._recent) > _KEPT:
                 self._recent.popitem(last=False)
         else:
             self._recent.move_to_end(name)
         if known[1]:
-            self._apply(known[1], args, False)
+            self._safely(self._apply, known[1], args, False, quiet=False)
         return self._quietly(partial(run, *args, **params))  # it compiles a call of itself
 
     def _traced(self, jaxpr: Any) -> None:
@@ -264,13 +265,13 @@ class KeyWatch:
             if id(jaxpr) in self._ran or is_sampler(jaxpr) or not has_keys(jaxpr):
                 continue
             self._ran.update(map(id, each_inside(jaxpr)))
-            effects = self._quietly(partial(analyse_open, jaxpr))
+            effects = self._safely(analyse_open, jaxpr) or Effects()
             for reuse in effects.reuses:
                 self._tell_of(reuse.first, reuse.second, self._place_of, reuse.why)
 
     def _apply(self, effects: Effects, args: Sequence[Any], sampler: bool) -> None:
         """What a jaxpr does, done to these arguments."""
-        place, ledger = self._now()
+        place, ledger = self._now(4)
         event = object()
 
         def where(draw: Draw) -> Place:
@@ -325,6 +326,14 @@ class KeyWatch:
             self._spend(ledger, names, _Use(place, "given to a stream of nnx", ("nnx", names)))
 
     # --- keys --------------------------------------------------------------------------------
+
+    def _safely(self, work: Callable[..., Any], *args: Any, quiet: bool = True) -> Any:
+        """Do something of our own, whose failure is no failure of the test; None where it fails."""
+        try:
+            return self._quietly(partial(work, *args)) if quiet else work(*args)
+        except Exception as error:
+            self.problem = self.problem or f"{type(error).__name__}: {error}"
+            return None
 
     def _quietly(self, work: Callable[[], Any]) -> Any:
         """Do something of our own, which is not watched."""
