@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from email.message import Message
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
@@ -18,6 +19,7 @@ import pytest
 from pytest_purestate._check.model import Finding, Label, Rule, Severity, Span
 from pytest_purestate._check.registry import rules_by_code
 from pytest_purestate._check.report import FORMATS, Report, render
+from pytest_purestate._check.report import sarif as sarif_report
 from pytest_purestate._check.report.style import Style
 from pytest_purestate._check.source import Source
 from pytest_purestate.cli import main
@@ -109,6 +111,33 @@ def test_sarif_of_nothing_and_of_a_file_that_cannot_be_parsed(capsys: pytest.Cap
     Path("broken.py").write_text("import jax\ndef (\n", encoding="utf-8")
     (run,) = sarif(capsys, "broken.py")["runs"]
     assert [result["ruleId"] for result in run["results"]] == ["PS001"]
+
+
+@pytest.mark.parametrize(
+    ("urls", "address"),
+    [
+        (
+            ["Documentation, https://purestate.example/docs/"],
+            "https://purestate.example/docs/rules/key-reuse.md",
+        ),
+        (["Source, https://purestate.example/"], None),
+        (None, None),
+    ],
+)
+def test_sarif_names_the_pages_where_the_package_has_an_address(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    urls: list[str] | None,
+    address: str | None,
+) -> None:
+    message = Message()
+    for url in urls or ():
+        message["Project-URL"] = url
+    monkeypatch.setattr(sarif_report, "metadata", lambda name: message)
+    sarif_report._pages.cache_clear()
+    (run,) = sarif(capsys)["runs"]
+    sarif_report._pages.cache_clear()
+    assert run["tool"]["driver"]["rules"][0].get("helpUri") == address
 
 
 def test_sarif_outside_of_the_working_directory(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

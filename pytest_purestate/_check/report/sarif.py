@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from importlib.metadata import version
+from functools import cache
+from importlib.metadata import metadata, version
 from pathlib import PurePath
 from typing import Any
 from urllib.parse import quote
@@ -45,14 +46,25 @@ def render(report: Report) -> Iterator[str]:
 def _rule(report: Report, code: str) -> dict[str, Any]:
     rule = report.rules[code]
     found = page(rule)
+    pages = _pages()
     return {
         "id": code,
         "name": "".join(word.capitalize() for word in rule.name.split("-")),
         "shortDescription": {"text": found.summary},
         "fullDescription": {"text": found.summary},
         "help": {"text": found.body, "markdown": found.body},
+        **({"helpUri": f"{pages}/{rule.name}.md"} if pages else {}),
         "defaultConfiguration": {"level": _LEVEL[rule.severity.value]},
     }
+
+
+@cache
+def _pages() -> str:
+    """Where the pages of the rules are, if the package names an address for its documentation."""
+    urls = metadata("pytest-purestate").get_all("Project-URL") or []
+    known = dict(url.split(", ", 1) for url in urls if ", " in url)
+    address = str(known.get("Documentation", "")).rstrip("/")
+    return f"{address}/rules" if address else ""
 
 
 def _result(item: FindingObject, rule: int) -> dict[str, Any]:
