@@ -45,6 +45,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="what --purestate finds in tests: keys, state, host, compilation, leaks or all = error, warn or off",
     )
     group.addoption(
+        "--purestate-freeze",
+        action="store_true",
+        help="make_train_state gives states that cannot be edited in place: the line that tries raises (their dicts are "
+        "FrozenDicts, so the tree structure is another one)",
+    )
+    group.addoption(
         "--purestate-deterministic",
         action="store_true",
         help="settings for bitwise repeatable results, in force before a backend starts",
@@ -249,6 +255,10 @@ def make_train_state(request: pytest.FixtureRequest) -> Callable[..., Any]:
     except ModuleNotFoundError as error:
         _without_extra(request, error)
     make = factory(lambda: stream("make_train_state"))
+    if request.config.option.purestate_freeze:
+        from pytest_purestate._runtime.frozen import freezing
+
+        make = freezing(make)
     scope = _scope(request.config)
     return make if scope is None else scope.watching(make)
 

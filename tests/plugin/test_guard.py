@@ -466,3 +466,52 @@ def test_keys_that_are_off_cost_nothing_until_a_mark_asks(pytester: pytest.Pytes
     result = run(pytester, "--purestate", "--purestate-level=keys=off", "-rA")
     assert outcomes(result) == {"PASSED test_it.py::test_off", "FAILED test_it.py::test_on"}
     assert "library.py:6 in noisy" in result.stdout.str()
+
+
+FREEZE = """\
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import library
+
+
+@pytest.fixture
+def state(make_train_state):
+    return make_train_state(nn.Dense(3), jnp.ones((1, 2)), tx=optax.adam(0.1))
+
+
+def test_edit(state):
+    library.clear_bias(state)
+
+
+def test_edit_of_the_optimizer_state(state):
+    state.opt_state[0].mu["bias"] = 0
+
+
+def test_buffer(make_train_state):
+    state = make_train_state({"w": np.ones(3)})
+    state.params["w"][0] = 7
+
+
+def test_step(state):
+    grads = jax.tree.map(jnp.ones_like, state.params)
+    new = jax.jit(lambda state, grads: state.apply_gradients(grads=grads))(state, grads)
+    assert new.step == 1
+"""
+
+
+def test_frozen_states_raise_where_they_are_edited(pytester: pytest.Pytester) -> None:
+    write(pytester.path, {"test_it.py": FREEZE})
+    result = run(pytester, "--purestate-freeze", "-rA")
+    assert outcomes(result) == {
+        *("FAILED test_it.py::test_edit", "FAILED test_it.py::test_edit_of_the_optimizer_state"),
+        *("FAILED test_it.py::test_buffer", "PASSED test_it.py::test_step"),
+    }
+    text = result.stdout.str()
+    assert '    state.params["bias"] = np.zeros(3)\n' in text
+    assert "ValueError: FrozenDict is immutable." in text
+    assert "ValueError: assignment destination is read-only" in text
