@@ -24,7 +24,7 @@ import jax
 import numpy as np
 
 from pytest_purestate._runtime import _compat
-from pytest_purestate._runtime.guard.places import Activity, Kind, Place, Where
+from pytest_purestate._runtime.guard.places import ORDERING, Activity, Kind, Place, Where
 from pytest_purestate._runtime.guard.terms import (
     REPLAYS,
     Draw,
@@ -456,9 +456,21 @@ class KeyWatch:
 
     def _tell(self, reuse: KeyReuse) -> None:
         pair = reuse.first, reuse.second
+        if _paired(reuse.first, reuse.second):
+            return
         if pair not in self._told:
             self._told.add(pair)
             self.report(reuse)
+
+
+def _paired(first: Place, second: Place) -> bool:
+    """Whether two arrays are ordered alike, as inputs and labels must be: one key is right for that."""
+    if first.called != second.called or first.called not in ORDERING:
+        return False
+    if first.data is None or second.data is None:  # traced: what was ordered is not known any more
+        return first.line != second.line
+    arrays = all(getattr(data, "ndim", 0) for data in (first.data, second.data))
+    return arrays and first.data is not second.data
 
 
 def _flat(values: Any) -> Iterator[Any]:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from types import CodeType, FrameType
 
-__all__ = ["Activity", "Kind", "Place", "Where"]
+__all__ = ["ORDERING", "Activity", "Kind", "Place", "Where"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,10 @@ class Place:
     file: str
     line: int
     function: str = ""
+    called: str = field(default="", compare=False)
+    """The function that is called there, where that is known."""
+    data: object = field(default=None, compare=False, repr=False)
+    """What a function that orders data is given to order, while it runs."""
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}"
@@ -55,6 +59,9 @@ class Activity:
         """Whether the call can go on after another one, as a generator does."""
         return self.frame is not None and bool(self.frame.f_code.co_flags & 0x2A0)
 
+
+ORDERING = {"permutation": "x", "choice": "a", "shuffle": "x"}
+"""Functions of ``jax.random`` that order data, and what they call it."""
 
 _TOOLS = frozenset(
     "_pytest pluggy hypothesis unittest absl xdist pytest_asyncio anyio chex jax jaxlib".split()
@@ -101,6 +108,7 @@ class Where:
         kinds = self._kinds
         place: FrameType | None = None
         called: FrameType | None = None  # the frame that the frame looked at called
+        entered: FrameType | None = None  # the one that the place called
         activity: FrameType | None = None
         frame: FrameType | None = sys._getframe(depth)
         broken = False
@@ -113,12 +121,13 @@ class Where:
                 place, past = None, None
             if kind is Kind.TEST or kind is Kind.OURS:
                 if place is None and kind is Kind.TEST:
-                    place = frame
+                    place, entered = frame, called
                 # The last frame of tests before other code: what stands further out may change that.
                 if broken or activity is None:
                     activity, broken = called or frame, False
             elif kind is Kind.CODE:
-                place = place or frame
+                if place is None:
+                    place, entered = frame, called
                 broken = True
             elif kind is Kind.LIBRARY:
                 broken = True
@@ -126,17 +135,21 @@ class Where:
             frame = frame.f_back
         if activity is None:
             activity = called
-        return _place(place), Activity(activity)
+        return _place(place, entered), Activity(activity)
 
     def first(self, frames: Iterable[tuple[str, int, str]]) -> Place | None:
         """The first of some frames (file, line, function), innermost first, that is the user's code."""
+        called = ""
         for file, line, function in frames:
             if self.kind_of(file) in (Kind.TEST, Kind.CODE):
-                return Place(file, line, function)
+                return Place(file, line, function, called)
+            called = function
         return None
 
 
-def _place(frame: FrameType | None) -> Place:
+def _place(frame: FrameType | None, called: FrameType | None) -> Place:
     if frame is None:
         return Place("", 0)
-    return Place(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
+    name = called.f_code.co_name if called is not None else ""
+    data = called.f_locals.get(ORDERING[name]) if called is not None and name in ORDERING else None
+    return Place(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name, name, data)

@@ -313,3 +313,20 @@ def good_variational_loss() -> None:
     params, key = {"loc": jnp.array(0.0), "scale": jnp.array(0.0)}, random.PRNGKey(0)
     for _ in range(3):
         params, key = step(params, key, jnp.ones(3))
+
+
+def good_one_permutation_for_inputs_and_labels() -> None:
+    """Arrays that belong together are permuted with one key, by itself and in a jitted function."""
+
+    def shuffled(key: jax.Array, arrays: list[jax.Array]) -> list[jax.Array]:
+        return [random.permutation(key, array) for array in arrays]
+
+    @jax.jit
+    def sampled(key: jax.Array, x: jax.Array, y: jax.Array) -> tuple[jax.Array, jax.Array]:
+        x = random.choice(key, x, (2,))
+        y = random.choice(key, y, (2,))
+        return x, y
+
+    one, other = random.split(random.key(0))
+    shuffled(one, [jnp.ones(3), jnp.zeros((3, 2))])
+    sampled(other, jnp.arange(3), jnp.arange(3))
