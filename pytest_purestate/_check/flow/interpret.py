@@ -977,7 +977,9 @@ class Interpreter:
 
     def _clauses(self, node: ir.Comprehension, level: int, sym: Sym, count: list[int]) -> None:
         if level == len(node.clauses):
+            outer, self.frame.mapped = self.frame.mapped, self.frame.mapped or _maps(node)
             element = self.eval(node.element)
+            self.frame.mapped = outer
             for part in element.items if isinstance(element, Tup) else ():
                 order.placed(self, part, node.element.ref)
             if node.value is not None:
@@ -1166,6 +1168,15 @@ def _is_computed(value: Value) -> bool:
     """Whether arithmetic made a value, of itself as like as not: it counts."""
     origin = value.root.origin if isinstance(value, Sym) and not value.path else None
     return origin is not None and origin.verb == "arithmetic"
+
+
+def _maps(node: ir.Comprehension) -> bool:
+    """Whether a comprehension does one call to each of some things."""
+    bound = {name for clause in node.clauses for name in _names(clause.target)}
+    call = node.element
+    return isinstance(call, ir.Call) and any(
+        isinstance(arg.value, ir.Name) and arg.value.id in bound for arg in call.args
+    )
 
 
 def _names(target: ir.Expr) -> Iterable[str]:
