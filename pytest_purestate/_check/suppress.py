@@ -154,13 +154,16 @@ class Suppressions:
         names = " and ".join(f"`{directive.items[number].text}`" for number in unused if directive.items)
         span = directive.head if whole else directive.items[unused[0]].span
         edit = removal(self._source.data, comment, directive, frozenset(unused))
+        fix = Fix("remove the comment" if whole else f"remove {names}", (edit,), Applicability.SAFE)
+        # What cannot be read is told by itself, and must not go unseen with the rest.
+        torn = any(edit.span.start <= broken.span.start < edit.span.end for broken in self._comments.broken)
         return Finding(
             UNUSED,
             self._source.path,
             f"unused suppression of {names}" if names else "unused suppression",
             Label(span, "suppresses nothing", self._source.path),
             help="remove the comment" if whole else f"remove {names}",
-            fix=Fix("remove the comment" if whole else f"remove {names}", (edit,), Applicability.SAFE),
+            fix=None if torn else fix,
         )
 
 

@@ -281,6 +281,8 @@ def replace_seam(call: Seam, traced: Callable[[Any], None]) -> Callable[[], None
     setattr(_core, names[0], call)
     setattr(_core, names[1], traced)
     jax.config.update("jax_debug_key_reuse", True)  # type: ignore[no-untyped-call]
+    if jax.__version_info__ < (0, 7):
+        jax.clear_caches()  # type: ignore[no-untyped-call]  # what was compiled before goes by another way there
 
     def undo() -> None:
         jax.config.update("jax_debug_key_reuse", False)  # type: ignore[no-untyped-call]

@@ -49,4 +49,4 @@ def test_base_installation_needs_no_jax(wheel: zipfile.ZipFile) -> None:
         line for line in wheel.read(metadata).decode().splitlines() if line.startswith("Requires-Dist:")
     ]
     base = sorted(line.split()[1].split(">=")[0] for line in required if "extra ==" not in line)
-    assert base == ["libcst", "markdown-it-py", "pathspec", "pytest", "rich"]
+    assert base == ["libcst", "markdown-it-py", "msgspec", "pathspec", "pytest", "rich"]
