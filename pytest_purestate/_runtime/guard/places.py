@@ -69,6 +69,7 @@ _TOOLS = frozenset(
 _LIBRARIES = frozenset("flax optax haiku equinox numpy scipy".split())
 _STANDARD = str(Path(threading.__file__).parent)
 _OURS = str(Path(__file__).parents[2])
+_GUARD = tuple(str(Path(_OURS, name)) for name in ("_guard.py", "_runtime/guard", "_runtime/_compat.py"))
 
 
 class Where:
@@ -91,6 +92,8 @@ class Where:
             return Kind.TOOL  # made by the standard library: dataclasses, namedtuple, frozen importlib
         if self._is_test(file):
             return Kind.TEST
+        if file.startswith(_GUARD):
+            return Kind.TOOL
         if file.startswith(_OURS):
             return Kind.OURS
         parts = Path(file).parts
