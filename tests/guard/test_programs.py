@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
+import jax
 import pytest
 from flax import nnx
 
@@ -67,6 +68,8 @@ def wanted(function: Callable[[], object], module: ModuleType) -> set[str]:
 
 @pytest.mark.parametrize(("module", "name", "function"), ALL, ids=[name for _, name, _ in ALL])
 def test_program(watch: KeyWatch, module: ModuleType, name: str, function: Callable[[], object]) -> None:
+    if name == "facts.bad_custom_vjp_in_jit" and jax.__version_info__ < (0, 7):
+        pytest.xfail("JAX 0.6 does not tell it from a draw that the backward pass makes once more")
     watch.clear()
     found.clear()
     function()
