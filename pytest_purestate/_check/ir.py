@@ -463,7 +463,11 @@ class Function(Struct, eq=False):
 
     @property
     def is_classmethod(self) -> bool:
-        return self.owner is not None and bool(self.params) and self._is_decorated("classmethod")
+        """Whether it is called on the class; Python makes two methods such by their names."""
+        named = self.name in ("__init_subclass__", "__class_getitem__")
+        return (
+            self.owner is not None and bool(self.params) and (named or self._is_decorated("classmethod"))
+        )
 
     @property
     def is_test(self) -> bool:
