@@ -42,7 +42,7 @@ def _primitives() -> Iterator[str]:
         for eqn in jaxpr.eqns:
             if any(_compat.is_key_aval(var.aval) for var in eqn.invars):
                 seen.add(eqn.primitive.name)
-            for inner in terms._inner(eqn.params):
+            for inner in terms.inner_jaxprs(eqn.params):
                 walk(inner)
 
     key = jax.random.key(0)

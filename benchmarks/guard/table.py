@@ -8,10 +8,9 @@ The programs and their expectations are those of the tests (`tests/guard/program
 
 import argparse
 import importlib
-import inspect
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -22,17 +21,7 @@ from pytest_purestate._runtime.guard.places import Where
 __all__ = ["main", "rows"]
 
 PROGRAMS = Path(__file__).parents[2] / "tests" / "guard" / "programs"
-MODULES = ("expectations", "facts", "boundaries", "corpus", "replays", "correct")
 Row = tuple[str, str, str, str]
-
-
-def programs() -> Iterator[tuple[str, Callable[[], object]]]:
-    """Every program, by name."""
-    sys.path.insert(0, str(PROGRAMS.parent))
-    for module in MODULES:
-        for name, function in vars(importlib.import_module(f"programs.{module}")).items():
-            if inspect.isfunction(function) and name.startswith(("good_", "bad_")):
-                yield f"{module}.{name}", function
 
 
 def rows() -> Iterator[Row]:
@@ -41,7 +30,8 @@ def rows() -> Iterator[Row]:
     found: list[KeyReuse] = []
     here = (Path(__file__).name, "replays.py")
     watch = KeyWatch(Where(lambda file: Path(file).name in here), found.append)
-    every = list(programs())
+    sys.path.insert(0, str(PROGRAMS.parent))
+    every = list(importlib.import_module(PROGRAMS.name).every())
     if not watch.start():
         sys.exit("this JAX has no place to watch from")
     try:

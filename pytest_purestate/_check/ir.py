@@ -465,9 +465,7 @@ class Function(Struct, eq=False):
     def is_classmethod(self) -> bool:
         """Whether it is called on the class; Python makes two methods such by their names."""
         named = self.name in ("__init_subclass__", "__class_getitem__")
-        return (
-            self.owner is not None and bool(self.params) and (named or self._is_decorated("classmethod"))
-        )
+        return self.owner is not None and bool(self.params) and (named or self._is_decorated("classmethod"))
 
     @property
     def is_test(self) -> bool:

@@ -275,8 +275,7 @@ def replace_seam(call: Seam, traced: Callable[[Any], None]) -> Callable[[], None
     if not all(hasattr(_core, name) for name in names) or not hasattr(jax.config, "jax_debug_key_reuse"):
         return None
     before = {name: getattr(_core, name) for name in names}
-    flag = jax.config.jax_debug_key_reuse
-    if flag:
+    if jax.config.jax_debug_key_reuse:
         return None  # somebody wants that checker itself
     setattr(_core, names[0], call)
     setattr(_core, names[1], traced)
@@ -292,8 +291,8 @@ def replace_seam(call: Seam, traced: Callable[[Any], None]) -> Callable[[], None
     return undo
 
 
-def watch_linen_streams(drawn: Callable[[Any, str, object, bool], None]) -> Callable[[], None] | None:
-    """Call ``drawn(key, stream, root, first)`` when a linen scope draws from the key that its root was given for a stream.
+def watch_linen_streams(drawn: Callable[[Any, str, object], None]) -> Callable[[], None] | None:
+    """Call ``drawn(key, stream, root)`` when a linen scope draws from the key that its root was given for a stream.
 
     Gives what undoes it, or None where flax is not loaded, or has no such place.
     """
@@ -308,7 +307,7 @@ def watch_linen_streams(drawn: Callable[[Any, str, object, bool], None]) -> Call
         root = getattr(self, "root", self)
         given, own = (getattr(each.rngs.get(stream), "rng", None) for each in (root, self))
         if given is not None and own is given:
-            drawn(given, stream, root, root is self)
+            drawn(given, stream, root)
         return made
 
     scope.make_rng = make_rng

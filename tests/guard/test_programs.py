@@ -11,30 +11,21 @@ import inspect
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 
 import jax
 import pytest
 from flax import nnx
+from programs import every
 
 from pytest_purestate._runtime.guard.keys import KeyReuse, KeyWatch
 from pytest_purestate._runtime.guard.places import Place, Where
 
-MODULES = ("expectations", "facts", "boundaries", "corpus", "replays", "correct")
 MARK = re.compile(r"# (maybe-)?(first|reuse)\b ?([a-z]?)(?=\s|$)")
 
 found: list[KeyReuse] = []
 
 
-def programs() -> Iterator[tuple[ModuleType, str, Callable[[], object]]]:
-    for name in MODULES:
-        module = importlib.import_module(f"programs.{name}")
-        for function in vars(module).values():
-            if inspect.isfunction(function) and function.__name__.startswith(("good_", "bad_")):
-                yield module, f"{name}.{function.__name__}", function
-
-
-ALL = list(programs())
+ALL = list(every())
 
 
 @pytest.fixture(scope="module")
@@ -54,20 +45,20 @@ def marks(place: Place) -> Iterator[tuple[bool, str, str]]:
         yield bool(maybe), what, letter
 
 
-def wanted(function: Callable[[], object], module: ModuleType) -> set[str]:
+def wanted(function: Callable[[], object]) -> set[str]:
     """The letters of the keys that must be told."""
     source = inspect.getsource(function)
     called = set(re.findall(r"_code\.(\w+)", source))
     for name in called:
         source += inspect.getsource(getattr(importlib.import_module("programs._code"), name))
     for name in set(re.findall(r"\b(_\w+)\(", source)):
-        helper = getattr(module, name, None)
+        helper = getattr(inspect.getmodule(function), name, None)
         source += inspect.getsource(helper) if inspect.isfunction(helper) or inspect.isclass(helper) else ""
     return {letter for maybe, what, letter in MARK.findall(source) if what == "reuse" and not maybe}
 
 
-@pytest.mark.parametrize(("module", "name", "function"), ALL, ids=[name for _, name, _ in ALL])
-def test_program(watch: KeyWatch, module: ModuleType, name: str, function: Callable[[], object]) -> None:
+@pytest.mark.parametrize(("name", "function"), ALL, ids=[name for name, _ in ALL])
+def test_program(watch: KeyWatch, name: str, function: Callable[[], object]) -> None:
     if name == "facts.bad_custom_vjp_in_jit" and jax.__version_info__ < (0, 7):
         pytest.xfail("JAX 0.6 does not tell it from a draw that the backward pass makes once more")
     watch.clear()
@@ -85,4 +76,4 @@ def test_program(watch: KeyWatch, module: ModuleType, name: str, function: Calla
         assert letters, f"nobody expects {reuse}"
         told |= letters
     assert told
-    assert wanted(function, module) <= told
+    assert wanted(function) <= told

@@ -190,9 +190,9 @@ class Server(LanguageServer):
         last = types.Position(where.end.line + 1, 0)
         lines = types.Range(types.Position(where.start.line, 0), last)
         for checked, finding in self.at(uri, lines):
-            if self.places(checked).of(finding.path, finding.primary.span)[1].start == last:
-                continue
             places = self.places(checked)
+            if places.of(finding.path, finding.primary.span)[1].start == last:
+                continue
             _, shown = diagnostic(finding, places)
             if finding.fix is not None:
                 edit = types.WorkspaceEdit(changes=text_edits(finding.path, finding.fix.edits, places))

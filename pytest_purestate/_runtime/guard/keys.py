@@ -33,9 +33,9 @@ from pytest_purestate._runtime.guard.terms import (
     analyse,
     analyse_call,
     analyse_open,
-    each_inside,
     has_keys,
     is_sampler,
+    mark_inside,
 )
 
 __all__ = ["KeyReuse", "KeyWatch"]
@@ -229,8 +229,8 @@ class KeyWatch:
         effects = self._effects.get(closed)
         if effects is None:
             effects = self._effects[closed] = self._safely(analyse, closed) or Effects()
-        if self._pending and id(closed.jaxpr) not in self._ran:
-            self._ran.update(map(id, each_inside(closed.jaxpr)))
+        if self._pending:
+            mark_inside(closed.jaxpr, self._ran)
         if effects:
             self._safely(self._apply, effects, args, is_sampler(closed.jaxpr), quiet=False)
         return run(*args, **params)
@@ -264,7 +264,7 @@ class KeyWatch:
         for jaxpr in reversed(pending):  # those that call others come behind them
             if id(jaxpr) in self._ran or is_sampler(jaxpr) or not has_keys(jaxpr):
                 continue
-            self._ran.update(map(id, each_inside(jaxpr)))
+            mark_inside(jaxpr, self._ran)
             effects = self._safely(analyse_open, jaxpr) or Effects()
             for reuse in effects.reuses:
                 self._tell_of(reuse.first, reuse.second, self._place_of, reuse.why)
@@ -303,15 +303,14 @@ class KeyWatch:
         for names, draw in spent.items():
             self._spend(ledger, names, _Use(where(draw), draw.what, event))
 
-    def _stream_drawn(self, key: Any, stream: str, root: object, first: bool) -> None:
+    def _stream_drawn(self, key: Any, stream: str, root: object) -> None:
         """A stream of a linen module is drawn from, which was given a key; ``root`` is one init or apply."""
-        if self._busy or self.allowed:
-            return
+        traced = _compat.is_tracer(key)
+        if self._busy or self.allowed or (not traced and _compat.tracing()):
+            return  # under a trace shapes are asked for, or the key is a constant of compiled code
         place, ledger = self._now(3, _compat.is_linen_entry)
         what = f"given to a linen module as `{stream}`"
-        if not _compat.is_tracer(key) and _compat.tracing():
-            return  # shapes are asked for, or the key is a constant of compiled code
-        if _compat.is_tracer(key):
+        if traced:
             self._spend(ledger, (("tracer", id(key)),), _Use(place, what, (id(root), stream), (key, root)))
             return
         for names in self._keys(self._quietly(lambda: _typed(key))):
@@ -456,9 +455,7 @@ class KeyWatch:
 
     def _tell(self, reuse: KeyReuse) -> None:
         pair = reuse.first, reuse.second
-        if _paired(reuse.first, reuse.second):
-            return
-        if pair not in self._told:
+        if pair not in self._told and not _paired(*pair):
             self._told.add(pair)
             self.report(reuse)
 

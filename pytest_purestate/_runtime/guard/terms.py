@@ -10,6 +10,8 @@ The idea of value numbering is older than JAX: Alpern, Wegman and Zadeck, POPL 1
 
 from __future__ import annotations
 
+import math
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,7 +29,9 @@ __all__ = [
     "analyse_call",
     "analyse_open",
     "has_keys",
+    "inner_jaxprs",
     "is_sampler",
+    "mark_inside",
 ]
 
 _MANY = 256  # elements that only the run decides on
@@ -110,38 +114,27 @@ class _Value:
     words: bool = False  # of the type that raw keys have
 
 
-_known: Any = None
+_touching: weakref.WeakKeyDictionary[Any, bool] = weakref.WeakKeyDictionary()
 
 
 def has_keys(jaxpr: Any) -> bool:
     """Whether anything in a jaxpr, or in those below it, touches keys. The answer is kept."""
-    global _known
-    if _known is None:
-        import weakref
-
-        _known = weakref.WeakKeyDictionary()
-    try:
-        known = _known.get(jaxpr)
-    except TypeError:
-        known = None
+    known = _touching.get(jaxpr)
     if known is None:
-        known = any(
-            eqn.primitive.name in _KEY_PRIMITIVES or any(has_keys(inner) for inner in _inner(eqn.params))
+        known = _touching[jaxpr] = any(
+            eqn.primitive.name in _KEY_PRIMITIVES or any(map(has_keys, inner_jaxprs(eqn.params)))
             for eqn in jaxpr.eqns
         )
-        try:
-            _known[jaxpr] = known
-        except TypeError:
-            return bool(known)
-    return bool(known)
+    return known
 
 
-def each_inside(jaxpr: Any) -> Iterator[Any]:
-    """A jaxpr and all below it."""
-    yield jaxpr
-    for eqn in jaxpr.eqns:
-        for inner in _inner(eqn.params):
-            yield from each_inside(inner)
+def mark_inside(jaxpr: Any, seen: set[int]) -> None:
+    """Add a jaxpr and all below it to those seen, by identity. One that many equations call is gone through once."""
+    if id(jaxpr) not in seen:
+        seen.add(id(jaxpr))
+        for eqn in jaxpr.eqns:
+            for inner in inner_jaxprs(eqn.params):
+                mark_inside(inner, seen)
 
 
 def is_sampler(jaxpr: Any) -> bool:
@@ -150,7 +143,8 @@ def is_sampler(jaxpr: Any) -> bool:
     return "/jax/_src/random" in file or "/jax/_src/prng" in file
 
 
-def _inner(params: dict[str, Any]) -> Iterator[Any]:
+def inner_jaxprs(params: dict[str, Any]) -> Iterator[Any]:
+    """The jaxprs that a primitive runs."""
     for value in params.values():
         for each in value if isinstance(value, (tuple, list)) else (value,):
             jaxpr = getattr(each, "jaxpr", each)  # a closed one has equations too
@@ -218,10 +212,9 @@ class _Analysis:
 
     def value(self, aval: Any, term: Term) -> _Value:
         shape = tuple(getattr(aval, "shape", ()))
-        numbers = all(isinstance(size, int) for size in shape)
-        small = numbers and int(np.prod(shape, dtype=np.int64)) <= LIMIT
         words = bool(shape) and str(getattr(aval, "dtype", "")) == "uint32"
-        return _Value(term, shape if numbers else (), _compat.is_key_aval(aval), None, small, words)
+        known = all(isinstance(size, int) for size in shape)
+        return _Value(term, shape if known else (), _compat.is_key_aval(aval), None, _is_small(shape), words)
 
     def given(self, number: int, aval: Any) -> _Value:
         return self.value(aval, self.intern("input", number))
@@ -234,17 +227,23 @@ class _Analysis:
             if words is not None and value.small:
                 rows, impl = words
                 cells = [self.intern("bits", row, impl) for row in rows]
-                value.cells = np.array(cells, dtype=np.int64).reshape(value.shape)
+                value.cells = _array(cells, value.shape)
             out.append(value)
         return out
 
     def cells(self, value: _Value) -> np.ndarray | None:
         """The terms of the elements."""
         if value.cells is None and value.small:
-            count = int(np.prod(value.shape, dtype=np.int64))
+            count = math.prod(value.shape)
             cells = [self.intern("element", value.term, index) for index in range(count)]
-            value.cells = np.array(cells, dtype=np.int64).reshape(value.shape)
+            value.cells = _array(cells, value.shape)
         return value.cells
+
+    def followed(self, value: _Value) -> np.ndarray:
+        """The same of a value that is small."""
+        cells = self.cells(value)
+        assert cells is not None
+        return cells
 
     def identity(self, value: _Value) -> Any:
         if value.cells is not None:
@@ -414,7 +413,7 @@ class _Analysis:
     ) -> list[_Value]:
         avals = [var.aval for var in outvars]
         handler = _HANDLERS.get(name)
-        inner = list(_inner(params))
+        inner = list(inner_jaxprs(params))
         if inner and not any(map(has_keys, inner)) and not any(map(_may_hold_keys, args)):
             handler, inner = None, []  # nothing in there can be about keys
         if handler is not None:
@@ -428,9 +427,8 @@ class _Analysis:
         moved = _MOVES.get(name)
         if moved is not None and len(avals) == 1 and args and self.follows(args, avals):
             cells = moved(self, params, args, avals[0])
-            if cells is not None:
-                key = _compat.is_key_aval(avals[0])
-                return [_Value(self.intern("array", cells.tobytes()), cells.shape, key, cells)]
+            key = _compat.is_key_aval(avals[0])
+            return [_Value(self.intern("array", cells.tobytes()), cells.shape, key, cells)]
         if name in _ALIASES and len(args) == len(avals) and (name != "convert_element_type" or args[0].key):
             return list(args)
         if eqn is not None and getattr(eqn, "effects", None):
@@ -444,10 +442,9 @@ class _Analysis:
         return [self.value(aval, self.intern(name, settings, ids, place)) for place, aval in enumerate(avals)]
 
     def follows(self, args: Sequence[_Value], avals: Sequence[Any]) -> bool:
-        """Whether elements are followed through a primitive: keys, and small arrays of words."""
-        if any(arg.key for arg in args):
-            return all(arg.small for arg in args)
-        return str(getattr(avals[0], "dtype", "")) == "uint32" and all(arg.small for arg in args)
+        """Whether elements are followed through a primitive: those of small arrays of keys and of words."""
+        small = all(arg.small for arg in args) and _is_small(avals[0].shape)
+        return small and (any(arg.key for arg in args) or str(getattr(avals[0], "dtype", "")) == "uint32")
 
     def unknown(self, name: str, avals: Sequence[Any]) -> list[_Value]:
         return [self.value(aval, self.unique(name)) for aval in avals]
@@ -464,6 +461,16 @@ class _Analysis:
         finally:
             if inside:
                 self.call, self.compiled = 0, False
+
+
+def _is_small(shape: Sequence[Any]) -> bool:
+    """Whether the elements of such an array are followed."""
+    return all(isinstance(size, int) for size in shape) and math.prod(shape) <= LIMIT
+
+
+def _array(terms: Sequence[Term], shape: Sequence[int]) -> np.ndarray:
+    """Terms as the elements of an array."""
+    return np.array(terms, dtype=np.int64).reshape(shape)
 
 
 def _may_hold_keys(value: _Value) -> bool:
@@ -488,25 +495,21 @@ def _drawn(run: _Analysis, params: dict[str, Any], args: list[_Value], avals: li
 def _split(run: _Analysis, params: dict[str, Any], args: list[_Value], avals: list[Any]) -> list[_Value]:
     (key,) = args
     run.consume(key, "split")
-    if not avals:
-        return []
     out = run.value(avals[0], run.intern("split-all", run.identity(key), params["shape"]))
     cells = run.cells(key)
     if cells is not None and out.small:
-        count = int(np.prod(params["shape"], dtype=np.int64))
+        count = math.prod(params["shape"])
         made = [
             run.intern("split", cell, params["shape"], at)
             for cell in cells.ravel().tolist()
             for at in range(count)
         ]
-        out.cells = np.array(made, dtype=np.int64).reshape(out.shape)
+        out.cells = _array(made, out.shape)
     return [out]
 
 
 def _fold(run: _Analysis, params: dict[str, Any], args: list[_Value], avals: list[Any]) -> list[_Value]:
     key, data = args
-    if not avals:
-        return []
     out = run.value(avals[0], run.intern("fold-all", run.identity(key), run.identity(data)))
     keys = run.cells(key)
     if keys is not None and out.small:
@@ -519,47 +522,41 @@ def _fold(run: _Analysis, params: dict[str, Any], args: list[_Value], avals: lis
             numbers = np.broadcast_to(found, out.shape)
         pairs = zip(np.broadcast_to(keys, out.shape).ravel().tolist(), numbers.ravel().tolist(), strict=True)
         made = [run.intern("fold", cell, number) for cell, number in pairs]
-        out.cells = np.array(made, dtype=np.int64).reshape(out.shape)
+        out.cells = _array(made, out.shape)
     return [out]
 
 
 def _seed(run: _Analysis, params: dict[str, Any], args: list[_Value], avals: list[Any]) -> list[_Value]:
-    if not avals:
-        return []
     (seed,) = args
     out = run.value(avals[0], run.intern("seed-all", run.identity(seed)))
     impl = _compat.impl_name(params["impl"])
     if out.shape == () and seed.cells is None:
-        out.cells = np.array(run.intern("seed", seed.term, impl), dtype=np.int64).reshape(())
+        out.cells = _array([run.intern("seed", seed.term, impl)], ())
     elif (found := run.cells(seed)) is not None:
         cells = [run.intern("seed", each, impl) for each in found.ravel().tolist()]
-        out.cells = np.array(cells, dtype=np.int64).reshape(out.shape)
+        out.cells = _array(cells, out.shape)
     return [out]
 
 
 def _wrap(run: _Analysis, params: dict[str, Any], args: list[_Value], avals: list[Any]) -> list[_Value]:
-    if not avals:
-        return []
     (words,) = args
     out = run.value(avals[0], run.intern("wrap-all", run.identity(words)))
     impl = _compat.impl_name(params["impl"])
     found = run.cells(words)
     if found is not None:
         cells = [run.wrapped(row, impl) for row in found.reshape(-1, found.shape[-1]).tolist()]
-        out.cells = np.array(cells, dtype=np.int64).reshape(out.shape)
+        out.cells = _array(cells, out.shape)
     return [out]
 
 
 def _unwrap(run: _Analysis, params: dict[str, Any], args: list[_Value], avals: list[Any]) -> list[_Value]:
-    if not avals:
-        return []
     (key,) = args
     out = run.value(avals[0], run.intern("unwrap-all", run.identity(key)))
     cells = run.cells(key)
     if cells is not None and out.small:
         words = out.shape[-1]
         made = [run.intern("word", cell, at) for cell in cells.ravel().tolist() for at in range(words)]
-        out.cells = np.array(made, dtype=np.int64).reshape(out.shape)
+        out.cells = _array(made, out.shape)
     return [out]
 
 
@@ -594,12 +591,15 @@ def _either(run: _Analysis, aval: Any, options: Sequence[_Value]) -> _Value:
     out = run.value(aval, run.unique("either"))
     if all(option.term == options[0].term for option in options):
         return options[0]
-    cells = [run.cells(option) for option in options] if out.key or options[0].cells is not None else []
-    if cells and out.small and all(each is not None for each in cells):
-        columns = zip(*[each.ravel().tolist() for each in cells if each is not None], strict=True)
-        made = [_one_of(run, column) for column in columns]
-        out.cells = np.array(made, dtype=np.int64).reshape(out.shape)
+    if out.small and (out.key or options[0].cells is not None):
+        out.cells = _one_of_each(run, [run.followed(option) for option in options])
     return out
+
+
+def _one_of_each(run: _Analysis, parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Element by element, one of those in the same place."""
+    columns = zip(*[part.ravel().tolist() for part in parts], strict=True)
+    return _array([_one_of(run, column) for column in columns], parts[0].shape)
 
 
 def _one_of(run: _Analysis, options: Sequence[Term]) -> Term:
@@ -833,112 +833,78 @@ _HANDLERS: dict[str, Handler] = {
 }
 
 
-# --- what moves elements about -----------------------------------------------------------------
+# --- what moves elements about: arguments and result are small ----------------------------------
 
 
-def _slice(run: _Analysis, params: dict[str, Any], args: list[_Value], aval: Any) -> np.ndarray | None:
-    cells = run.cells(args[0])
-    if cells is None:
-        return None
+def _slice(run: _Analysis, params: dict[str, Any], args: list[_Value], aval: Any) -> np.ndarray:
+    cells = run.followed(args[0])
     steps = params["strides"] or (1,) * cells.ndim
     bounds = zip(params["start_indices"], params["limit_indices"], steps, strict=True)
     return cells[tuple(slice(*each) for each in bounds)]
 
 
-def _reshape(run: _Analysis, params: dict[str, Any], args: list[_Value], aval: Any) -> np.ndarray | None:
-    cells = run.cells(args[0])
-    return None if cells is None else cells.reshape(aval.shape)
+def _reshape(run: _Analysis, params: dict[str, Any], args: list[_Value], aval: Any) -> np.ndarray:
+    return run.followed(args[0]).reshape(aval.shape)
 
 
-def _transpose(run: _Analysis, params: dict[str, Any], args: list[_Value], aval: Any) -> np.ndarray | None:
-    cells = run.cells(args[0])
-    return None if cells is None else cells.transpose(params["permutation"])
+def _transpose(run: _Analysis, params: dict[str, Any], args: list[_Value], aval: Any) -> np.ndarray:
+    return run.followed(args[0]).transpose(params["permutation"])
 
 
-def _rev(run: _Analysis, params: dict[str, Any], args: list[_Value], aval: Any) -> np.ndarray | None:
-    cells = run.cells(args[0])
-    return None if cells is None else np.flip(cells, params["dimensions"])
+def _rev(run: _Analysis, params: dict[str, Any], args: list[_Value], aval: Any) -> np.ndarray:
+    return np.flip(run.followed(args[0]), params["dimensions"])
 
 
-def _broadcast(run: _Analysis, params: dict[str, Any], args: list[_Value], aval: Any) -> np.ndarray | None:
-    cells = run.cells(args[0])
-    if cells is None or int(np.prod(aval.shape, dtype=np.int64)) > LIMIT:
-        return None
+def _broadcast(run: _Analysis, params: dict[str, Any], args: list[_Value], aval: Any) -> np.ndarray:
+    cells = run.followed(args[0])
     shape = [1] * len(aval.shape)
     for at, dimension in enumerate(params["broadcast_dimensions"]):
         shape[dimension] = cells.shape[at]
     return np.array(np.broadcast_to(cells.reshape(shape), aval.shape))
 
 
-def _concatenate(run: _Analysis, params: dict[str, Any], args: list[_Value], aval: Any) -> np.ndarray | None:
-    parts = [run.cells(arg) for arg in args]
-    known = [part for part in parts if part is not None]
-    if len(known) != len(parts) or int(np.prod(aval.shape, dtype=np.int64)) > LIMIT:
-        return None
-    return np.concatenate(known, axis=params["dimension"])
+def _concatenate(run: _Analysis, params: dict[str, Any], args: list[_Value], aval: Any) -> np.ndarray:
+    return np.concatenate([run.followed(arg) for arg in args], axis=params["dimension"])
 
 
-def _stack(run: _Analysis, params: dict[str, Any], args: list[_Value], aval: Any) -> np.ndarray | None:
-    parts = [run.cells(arg) for arg in args]
-    known = [part for part in parts if part is not None]
-    if len(known) != len(parts) or int(np.prod(aval.shape, dtype=np.int64)) > LIMIT:
-        return None
-    return np.stack(known, axis=params["axis"])
+def _stack(run: _Analysis, params: dict[str, Any], args: list[_Value], aval: Any) -> np.ndarray:
+    return np.stack([run.followed(arg) for arg in args], axis=params["axis"])
 
 
-def _select(run: _Analysis, params: dict[str, Any], args: list[_Value], aval: Any) -> np.ndarray | None:
+def _select(run: _Analysis, params: dict[str, Any], args: list[_Value], aval: Any) -> np.ndarray:
     which, *cases = args
-    parts = [run.cells(case) for case in cases]
-    known = [part for part in parts if part is not None]
-    if len(known) != len(parts):
-        return None
+    parts = [run.followed(case) for case in cases]
     chosen = run.number(which)
-    if chosen is not None:
-        return known[int(chosen)]
-    columns = zip(*[part.ravel().tolist() for part in known], strict=True)
-    return np.array([_one_of(run, column) for column in columns], dtype=np.int64).reshape(aval.shape)
+    return parts[int(chosen)] if chosen is not None else _one_of_each(run, parts)
 
 
-def _dynamic_slice(
-    run: _Analysis, params: dict[str, Any], args: list[_Value], aval: Any
-) -> np.ndarray | None:
+def _dynamic_slice(run: _Analysis, params: dict[str, Any], args: list[_Value], aval: Any) -> np.ndarray:
     array, *starts = args
-    cells = run.cells(array)
-    if cells is None:
-        return None
+    cells = run.followed(array)
     numbers = [run.number(start) for start in starts]
     sizes = params["slice_sizes"]
     if all(isinstance(number, int) for number in numbers):
         begins = [max(0, min(int(n), d - s)) for n, d, s in zip(numbers, cells.shape, sizes, strict=True)]
         return cells[tuple(slice(begin, begin + size) for begin, size in zip(begins, sizes, strict=True))]
-    return _picked(run, ("dynamic_slice", sizes), array, starts, cells, aval)
+    return _picked(run, ("dynamic_slice", sizes), array, starts, aval)
 
 
-def _gather(run: _Analysis, params: dict[str, Any], args: list[_Value], aval: Any) -> np.ndarray | None:
+def _gather(run: _Analysis, params: dict[str, Any], args: list[_Value], aval: Any) -> np.ndarray:
     array, index = args
-    cells = run.cells(array)
-    if cells is None or int(np.prod(aval.shape, dtype=np.int64)) > LIMIT:
-        return None
-    return _picked(run, ("gather", str(params["dimension_numbers"])), array, [index], cells, aval)
+    return _picked(run, ("gather", str(params["dimension_numbers"])), array, [index], aval)
 
 
-def _picked(
-    run: _Analysis, how: Any, array: _Value, starts: Sequence[_Value], cells: np.ndarray, aval: Any
-) -> np.ndarray:
+def _picked(run: _Analysis, how: Any, array: _Value, starts: Sequence[_Value], aval: Any) -> np.ndarray:
     """Elements of which only the run decides which they are: the same ones for the same index."""
+    options = frozenset(run.followed(array).ravel().tolist())
     ids = (run.identity(array), *map(run.identity, starts))
-    count = int(np.prod(aval.shape, dtype=np.int64))
-    options = frozenset(cells.ravel().tolist())
-    out = []
-    for at in range(count):
-        term = run.intern("picked", how, ids, at)
-        if len(options) > 1:
-            run.open[term] = options
-        out.append(term)
-    return np.array(out, dtype=np.int64).reshape(aval.shape)
+    terms = [run.intern("picked", how, ids, at) for at in range(math.prod(aval.shape))]
+    if len(options) > 1:
+        run.open.update(dict.fromkeys(terms, options))
+    return _array(terms, aval.shape)
 
 
-_MOVES: dict[str, Callable[[_Analysis, dict[str, Any], list[_Value], Any], np.ndarray | None]] = {
+_MOVES: dict[str, Callable[[_Analysis, dict[str, Any], list[_Value], Any], np.ndarray]] = {
     "slice": _slice,
     "squeeze": _reshape,
     "reshape": _reshape,
