@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pytest_purestate import Problem
-from pytest_purestate._runtime.assertions.hidden import HiddenState, name_of
+from pytest_purestate._runtime.hidden import HiddenState, name_of
 
 LARGE = np.zeros(1 << 18)  # 2 MiB: more than is copied
 SMALL = np.zeros(2)

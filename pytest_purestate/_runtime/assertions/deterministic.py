@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
-import os
-import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-import jax
-
-from pytest_purestate._runtime import _compat
-from pytest_purestate._runtime.assertions.hidden import GENERATORS, HiddenState, name_of
 from pytest_purestate._runtime.assertions.modes import MODES, Again
-from pytest_purestate._runtime.copies import copy_value
 from pytest_purestate._runtime.failures import Problem, PurityError
-from pytest_purestate._runtime.frames import argument_names
-from pytest_purestate._runtime.graph import Node, iter_nodes, take_picture
+from pytest_purestate._runtime.graph import take_picture
+from pytest_purestate._runtime.hidden import GENERATORS, HiddenState, name_of
+from pytest_purestate._runtime.inputs import check_function, check_output, take_inputs
+from pytest_purestate._runtime.settings import settings_in_force
 from pytest_purestate._runtime.trees import compare
 
 __all__ = ["assert_deterministic"]
@@ -80,17 +74,14 @@ def assert_deterministic(
             deleted, or there is only one device for ``"devices"``.
     """
     __tracebackhide__ = True
-    _check_options(fn, runs, across, max_ulp)
-    names = argument_names(len(args) + 1)
-    original = tuple(
-        copy_value(arg, (names[i + 1] if names else "") or f"args[{i}]", array=_checked_copy)
-        for i, arg in enumerate(args)
-    )
-    plans = [(way, MODES[way].plan(fn, original, runs - 1)) for way in dict.fromkeys(across)]
+    check_function("assert_deterministic", fn)
+    _check_options(runs, across, max_ulp)
+    inputs = take_inputs("assert_deterministic", fn, args)
+    plans = [(way, MODES[way].plan(fn, inputs.args, runs - 1)) for way in dict.fromkeys(across)]
     hidden = HiddenState(fn)
-    output = fn(*copy_value(original))
+    output = fn(*inputs.fresh())
     first = take_picture(output)
-    _check_output(first)
+    check_output(first)
     number = 1
     for way, plan in plans:
         for again in plan:
@@ -102,14 +93,8 @@ def assert_deterministic(
     return output
 
 
-def _check_options(fn: object, runs: object, across: object, max_ulp: object) -> None:
+def _check_options(runs: object, across: object, max_ulp: object) -> None:
     __tracebackhide__ = True
-    if not callable(fn):
-        raise TypeError(f"assert_deterministic needs a function and its arguments, not the value {fn!r}")
-    if inspect.iscoroutinefunction(fn):
-        raise TypeError(
-            f"`{name_of(fn)}` is a coroutine function; its result cannot be compared before it is awaited"
-        )
     if isinstance(runs, bool) or not isinstance(runs, int):
         raise TypeError(f"runs must be an integer, not {runs!r}")
     if runs < 2:
@@ -124,30 +109,6 @@ def _check_options(fn: object, runs: object, across: object, max_ulp: object) ->
         raise ValueError(f"across has no {unknown[0]!r}; it takes {', '.join(map(repr, MODES))}")
     if not across:
         raise ValueError(f"across is empty; it takes {', '.join(map(repr, MODES))}")
-    if _compat.tracing():
-        raise TypeError("assert_deterministic runs its function; call it outside of jit, grad, vmap and scan")
-
-
-def _checked_copy(array: jax.Array, path: str) -> jax.Array:
-    if _compat.is_tracer(array):
-        raise TypeError(f"`{path}` is a tracer that left its transformation; pass an array")
-    if array.is_deleted():
-        raise ValueError(
-            f"`{path}` was deleted: it was donated to a function before; pass an array that is alive"
-        )
-    return array.copy()
-
-
-def _check_output(picture: Node) -> None:
-    __tracebackhide__ = True
-    for path, node in iter_nodes(picture, "output"):
-        if isinstance(node.value, types.GeneratorType | types.CoroutineType | types.AsyncGeneratorType) or (
-            isinstance(node.value, Iterator) and type(node.value).__module__ in ("builtins", "itertools")
-        ):
-            kind = type(node.value).__name__
-            raise TypeError(
-                f"`{path}` is a {kind}, which cannot be compared; return a list or an array of its items"
-            )
 
 
 def _failure(
@@ -167,25 +128,6 @@ def _failure(
         f"`{name_of(fn)}` is not deterministic: call {number}{special} returned something else than call 1",
         (*problems, *hidden),
         ("call 1", f"call {number}"),
-        (f"settings: {_settings()}",),
+        (f"settings: {settings_in_force()}",),
         help,
-    )
-
-
-def _settings() -> str:
-    """What else decides about bits: the versions, the device, the flags of the compiler, the precision."""
-    device = jax.local_devices()[0]
-    where = (
-        device.platform
-        if device.platform == device.device_kind
-        else f"{device.platform} ({device.device_kind})"
-    )
-    settings = {
-        "XLA_FLAGS": os.environ.get("XLA_FLAGS") or "not set",
-        "matmul precision": getattr(jax.config, "jax_default_matmul_precision", None) or "default",
-        "x64": "on" if getattr(jax.config, "jax_enable_x64", False) else "off",
-        "PRNG": getattr(jax.config, "jax_default_prng_impl", "default"),
-    }
-    return f"jax {jax.__version__} on {where}, " + ", ".join(
-        f"{name} {value}" for name, value in settings.items()
     )

@@ -18,8 +18,8 @@ from typing import Any
 import jax
 
 from pytest_purestate._runtime.arrays import ArrayContent
-from pytest_purestate._runtime.assertions.hidden import name_of
 from pytest_purestate._runtime.graph import Node, iter_nodes, take_picture
+from pytest_purestate._runtime.hidden import name_of
 
 __all__ = ["child", "portable", "prepare", "run"]
 
