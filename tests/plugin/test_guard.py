@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from xml.etree import ElementTree
@@ -407,6 +408,91 @@ def test_nothing_is_changed_for_what_runs(pytester: pytest.Pytester) -> None:
         assert run(pytester, *arguments).ret == 0
         told.append((pytester.path / "told.txt").read_text())
     assert told[0] == told[1]
+
+
+COVERED = """\
+import functools
+
+import jax
+import jax.numpy as jnp
+
+
+class Noise:
+    def __init__(self, scale):
+        self.scale = scale
+
+    def __call__(self, key, x):
+        if self.scale > 0:
+            return x + self.scale * jax.random.normal(key, x.shape)
+        return x
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def noisy(key, x, scale):
+    if scale < 0:
+        raise ValueError("scale is negative")
+    return Noise(scale)(key, x)
+
+
+def summed(key, xs):
+    def body(carry, x):
+        key, total = carry
+        key, sub = jax.random.split(key)
+        return (key, total + noisy(sub, x, 1.0)), None
+
+    return jax.lax.scan(body, (key, jnp.zeros(())), xs)[0][1]
+
+
+def wasteful(key, x):
+    value = jax.random.normal(key) + jax.random.uniform(key)
+    if x is None:
+        return value
+    return value + x
+
+
+def never(key):
+    return jax.random.split(key)
+"""
+
+
+def test_coverage_is_the_same(pytester: pytest.Pytester) -> None:
+    """Lines and branches, also of what is traced, and of a test that the guard fails."""
+    test = """\
+    import jax
+    import jax.numpy as jnp
+    import pytest
+
+    import covered
+
+
+    def test_noise(key):
+        assert covered.noisy(key, jnp.ones(3), 1.0).shape == (3,)
+        with pytest.raises(ValueError, match="negative"):
+            covered.noisy(key, jnp.ones(3), -1.0)
+
+
+    def test_sum(key):
+        assert covered.summed(key, jnp.ones(3)).shape == ()
+
+
+    def test_wasteful(key):
+        assert covered.wasteful(key, None).shape == ()
+    """
+    # Without the plugin its fixture `key` is missing.
+    fixture = "import jax, pytest\n\n\n@pytest.fixture\ndef key():\n    return jax.random.key(0)\n"
+    write(pytester.path, {"covered.py": COVERED, "conftest.py": fixture})
+    pytester.makepyfile(test_it=test)
+    coverage = ("--cov=covered", "--cov-branch", "--cov-report=json:coverage.json", "-rA")
+    figures = []
+    for guard in (("-p", "no:purestate"), ("--purestate",), ("--purestate", "-n", "2")):
+        result = run(pytester, *guard, *coverage)
+        failed = {each for each in outcomes(result) if each.startswith("FAILED")}
+        assert failed == ({"FAILED test_it.py::test_wasteful"} if "--purestate" in guard else set())
+        figures.append(json.loads((pytester.path / "coverage.json").read_text())["files"]["covered.py"])
+    assert figures[1:] == figures[:1] * 2
+    assert figures[0]["missing_lines"]
+    assert figures[0]["missing_branches"]
+    assert {12, 24} <= set(figures[0]["executed_lines"])
 
 
 def test_where_jax_has_no_place_to_watch_from(pytester: pytest.Pytester) -> None:
