@@ -35,6 +35,7 @@ __all__ = [
     "is_closed",
     "is_frozen",
     "is_function",
+    "is_library",
     "registered_parts",
     "type_name",
 ]
@@ -286,6 +287,11 @@ def digest(state: object) -> str:
         return part.tobytes() if isinstance(part, np.ndarray) else part
 
     return f"state {hashlib.sha256(repr(plain(state)).encode()).hexdigest()[:12]}"
+
+
+def is_library(package: str) -> bool:
+    """Whether a package is of the standard library, or one of those on which users build: JAX, Flax, numpy."""
+    return _is_of(package, _LIBRARIES)
 
 
 def _is_of(package: str, packages: frozenset[str]) -> bool:

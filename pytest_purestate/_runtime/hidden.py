@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from pytest_purestate._runtime.describe import Policy, digest, is_function
+from pytest_purestate._runtime.describe import Policy, digest
 from pytest_purestate._runtime.failures import Problem
 from pytest_purestate._runtime.graph import Node, take_picture
+from pytest_purestate._runtime.reached import named_data
 from pytest_purestate._runtime.trees import compare
 
 __all__ = ["GENERATORS", "HiddenState", "name_of"]
@@ -28,9 +29,9 @@ GENERATORS: dict[str, Callable[[], object]] = {
 class HiddenState:
     """A picture of where a function could hide state, to be compared with a later moment.
 
-    The object a method is bound to, closures, defaults, bound arguments, attributes of the function, the
-    globals that it and the functions of its module name, and the global generators of ``random`` and
-    ``numpy.random``. Everything is read; nothing is seeded or drawn from.
+    The object a method is bound to, closures, defaults, bound arguments, attributes of the function, what it and
+    the functions that it calls name (`reached`), and the global generators of ``random`` and ``numpy.random``.
+    Everything is read; nothing is seeded or drawn from.
 
     Args:
         function: a function, a method, a partial, a callable object, or one of them in a wrapper such as
@@ -69,6 +70,7 @@ def name_of(function: object) -> str:
 def _places(target: Any) -> Iterator[tuple[str, Callable[[], object]]]:
     """Names, and how to read what they stand for now: changing a global often means binding it anew."""
     name = name_of(target)
+    owner: type | None = None
     while not isinstance(target, types.FunctionType):
         if isinstance(target, functools.partial):
             yield f"{name}.args", functools.partial(getattr, target, "args")
@@ -76,36 +78,19 @@ def _places(target: Any) -> Iterator[tuple[str, Callable[[], object]]]:
             target = target.func
         elif isinstance(target, types.MethodType):
             yield "self", functools.partial(getattr, target, "__self__")
+            owner = target.__self__ if isinstance(target.__self__, type) else type(target.__self__)
             target = target.__func__
         elif (wrapped := getattr(target, "__wrapped__", None)) is not None:
             target = wrapped
         else:
             yield "self", functools.partial(_same, target)
-            target = vars(type(target)).get("__call__")
+            owner = type(target)
+            target = getattr(owner, "__call__", None)  # noqa: B004 - that of the class, not of the object
             if not isinstance(target, types.FunctionType):
                 return
     yield name, functools.partial(_same, target)
-    yield from _globals(target)
+    yield from named_data(target, owner)
 
 
 def _same(value: object) -> object:
     return value
-
-
-def _globals(function: types.FunctionType) -> Iterator[tuple[str, Callable[[], object]]]:
-    """The data among the globals that a function names, itself or through functions of its own module."""
-    namespace = function.__globals__
-    seen: set[str] = set()
-    waiting = [function.__code__]
-    while waiting:
-        code = waiting.pop()
-        waiting += [const for const in code.co_consts if isinstance(const, types.CodeType)]
-        for name in code.co_names:
-            if name in seen or name not in namespace:
-                continue
-            seen.add(name)
-            value = namespace[name]
-            if isinstance(value, types.FunctionType) and value.__globals__ is namespace:
-                waiting.append(value.__code__)
-            elif not isinstance(value, type | types.ModuleType) and not is_function(value):
-                yield f"{namespace.get('__name__')}.{name}", functools.partial(namespace.get, name)
