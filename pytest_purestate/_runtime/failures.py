@@ -16,11 +16,13 @@ class Problem:
 
     Attributes:
         kind: one of ``value``, ``dtype``, ``shape``, ``weak-type``, ``sharding``, ``type``, ``added``,
-            ``removed``, ``order``, ``identity``, ``deleted`` and ``hidden-state``.
+            ``removed``, ``order``, ``identity``, ``deleted`` and ``hidden-state``; of `assert_pure` also
+            ``argument``, ``host-rng``, ``output``, ``side-effect``, ``leak`` and ``trace``; ``key-reuse``.
         path: the place as one would write it in Python, ``state.params['dense']['kernel'][3, 1]``.
         message: what happened there, a sentence without the path.
         before: the first value as text, or an empty string where there was none.
         after: the second value as text, or an empty string where there is none.
+        labels: what to call the two values, where that is not what the error calls those of all its problems.
     """
 
     kind: str
@@ -28,6 +30,7 @@ class Problem:
     message: str
     before: str = ""
     after: str = ""
+    labels: tuple[str, str] | None = None
 
 
 class PurityError(AssertionError):
@@ -73,10 +76,11 @@ class PurityError(AssertionError):
 
 def listed(problems: Sequence[Problem], labels: tuple[str, str] = ("before", "after")) -> Iterator[str]:
     """The lines about some problems: where, what, and both values."""
-    width = max(map(len, labels)) + 1
     for problem in problems[:_SHOWN]:
         yield f"  {problem.path}: {problem.message}"
-        for label, text in zip(labels, (problem.before, problem.after), strict=True):
+        own = problem.labels or labels
+        width = max(map(len, own)) + 1
+        for label, text in zip(own, (problem.before, problem.after), strict=True):
             if text:
                 yield f"    {label + ':':{width}} {text}"
     if (left := len(problems) - _SHOWN) > 0:
