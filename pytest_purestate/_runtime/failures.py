@@ -17,7 +17,7 @@ class Problem:
     Attributes:
         kind: one of ``value``, ``dtype``, ``shape``, ``weak-type``, ``sharding``, ``type``, ``added``,
             ``removed``, ``order``, ``identity``, ``deleted`` and ``hidden-state``; of `assert_pure` also
-            ``argument``, ``host-rng``, ``output``, ``side-effect``, ``leak`` and ``trace``; ``key-reuse``.
+            ``argument``, ``host-rng``, ``output``, ``side-effect``, ``leak`` and ``trace``; ``key-reuse``; ``not-saved``.
         path: the place as one would write it in Python, ``state.params['dense']['kernel'][3, 1]``.
         message: what happened there, a sentence without the path.
         before: the first value as text, or an empty string where there was none.

@@ -129,7 +129,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         *MODEL,
     ),
     "_check.batch": CORE,
-    "_runtime": ("_runtime", "jax", "jaxlib", "flax", "optax", "chex", "numpy"),
+    "_runtime": ("_runtime", "jax", "jaxlib", "flax", "optax", "chex", "orbax", "numpy"),
     "_runtime.failures": (),
 }
 
