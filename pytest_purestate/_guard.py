@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pytest_purestate._runtime.guard.host import HostState
     from pytest_purestate._runtime.guard.keys import KeyReuse, KeyWatch
     from pytest_purestate._runtime.guard.states import StateWatch
+    from pytest_purestate._runtime.recording import Held
 
 __all__ = ["CONCERNS", "ENVIRONMENT", "Guard", "GuardWarning", "Handle", "levels_of", "register"]
 
@@ -131,6 +132,8 @@ class Scope:
         self.compilations: Compilations | None = None
         self.max_traces: int | None = None
         self.wrong = ""
+        self.held: list[Held] = []  # what it was given, for a replay
+        self._made = 0
         self._states: StateWatch | None = None
         self._edits: set[Problem] = set()
 
@@ -187,8 +190,20 @@ class Scope:
             self._states = StateWatch()
         self._states.register(name, state)
 
+    def hold(self, name: str, value: Any) -> None:
+        """Remember what the test was given."""
+        from pytest_purestate._runtime.recording import hold
+
+        if (held := hold(name, value)) is not None:
+            self.held.append(held)
+
+    def errors(self) -> tuple[str, ...]:
+        """What was found and fails the test."""
+        return tuple(text for concern, text in self.found if self.levels[concern] == "error")
+
     def watch_fixture(self, name: str, value: Any) -> None:
         """Look after the states in what a fixture gave."""
+        self.hold(name, value)
         if self.on("state"):
             from pytest_purestate._runtime.guard.states import states_in
 
@@ -201,6 +216,8 @@ class Scope:
         @functools.wraps(make)
         def watched(*args: Any, **options: Any) -> Any:
             state = make(*args, **options)
+            self._made += 1
+            self.hold(f"state#{self._made}", state)
             self.watch_state("state", state)
             return state
 

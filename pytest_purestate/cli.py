@@ -71,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_check(commands)
     _add_rule(commands)
     _add_explain(commands)
+    _add_replay(commands)
     clean = commands.add_parser("clean", help="remove the results that are kept")
     clean.set_defaults(run=_clean)
     clean.add_argument("--cache-dir", type=Path, metavar="DIR", help="as for `check`")
@@ -150,6 +151,20 @@ def _add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     explain.add_argument("--output-format", choices=("full", "json"), default="full", help="default: full")
     add_settings(explain)
+
+
+def _add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    replay = commands.add_parser(
+        "replay",
+        help="run a failed test again with what its failing call was given",
+        epilog="exit status: 0 the test passes now, 1 it fails, 2 the bundle is refused or pytest did not run",
+        allow_abbrev=False,
+    )
+    replay.set_defaults(run=_replay)
+    replay.add_argument(
+        "folder", nargs="?", type=Path, metavar="FOLDER", help="default: the last one in .purestate/failures"
+    )
+    replay.add_argument("--show", action="store_true", help="print what the bundle holds, and run nothing")
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -252,6 +267,23 @@ def _clean(options: argparse.Namespace) -> int:
         print(f"purestate: {error}", file=sys.stderr)
         return ERROR
     return CLEAN
+
+
+def _replay(options: argparse.Namespace) -> int:
+    from pytest_purestate import _bundle
+
+    try:
+        folder = options.folder or _bundle.newest(Path.cwd())
+        if folder is None:
+            raise _bundle.BundleError("there is no bundle in .purestate/failures; name one")
+        bundle = _bundle.read(folder)
+        if options.show:
+            _write(_bundle.shown(bundle))
+            return CLEAN
+        return _bundle.run(bundle)
+    except (_bundle.BundleError, OSError) as error:
+        print(f"purestate: {error}", file=sys.stderr)
+        return ERROR
 
 
 def _write(pieces: Iterable[str]) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from pytest_purestate._guard import Handle, Scope
     from pytest_purestate._runtime.keys import KeyStream
+    from pytest_purestate._runtime.recording import Call
 
 __all__ = ["key", "keys", "make_train_state", "purestate"]
 
@@ -28,6 +29,10 @@ _STREAM = pytest.StashKey["KeyStream"]()
 _BACKEND = pytest.StashKey[str]()
 _CACHE = "purestate/seed"
 _LIMIT = 2**32
+_BUNDLE_LIMIT = pytest.StashKey[float]()
+_REPLAY = "PURESTATE_REPLAY"
+_RECORDING = "pytest_purestate._runtime.recording"
+_SESSIONS: list[pytest.Session] = []
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -72,6 +77,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "purestate_host_devices", "how many devices the CPU stands for (default: as XLA says)", default=""
     )
     parser.addini(
+        "purestate_bundle_limit",
+        "how many MiB of what a failing call was given are kept for `purestate replay`; 0: nothing is kept",
+        default="64",
+    )
+    parser.addini(
         "purestate_seed", "base seed of the fixtures' keys: a number, `random` or `last`", default="0"
     )
     parser.addini(
@@ -104,11 +114,35 @@ def pytest_configure(config: pytest.Config) -> None:
         "purestate(keys='off', max_traces=2, ...): levels of the guard's concerns, and limits, for this test",
     )
     config.stash[_SEED] = _seed(config)
+    config.stash[_BUNDLE_LIMIT] = _bundle_limit(config)
     if config.option.purestate:
         from pytest_purestate import _guard, _items
 
         _items.register(config)
         _guard.register(config)
+    if _REPLAY in os.environ and not hasattr(config, "workerinput"):
+        _replay_bundle(config, Path(os.environ[_REPLAY]))
+
+
+def _replay_bundle(config: pytest.Config, folder: Path) -> None:
+    from pytest_purestate import _bundle, _replay
+
+    try:
+        bundle = _bundle.read(folder, config.rootpath)
+        config.pluginmanager.register(_replay.Replaying(bundle), "purestate-replay")
+    except (_bundle.BundleError, ValueError) as error:
+        raise pytest.UsageError(f"{_REPLAY}: {error}") from None
+
+
+def _bundle_limit(config: pytest.Config) -> float:
+    text = str(config.getini("purestate_bundle_limit")).strip()
+    try:
+        limit = float(text)
+    except ValueError:
+        limit = -1.0
+    if not 0 <= limit < 1 << 20:
+        raise pytest.UsageError(f"purestate_bundle_limit must be a number of MiB from 0 on, not {text!r}")
+    return limit
 
 
 def _seed(config: pytest.Config) -> int:
@@ -146,11 +180,35 @@ def _last_seed(config: pytest.Config, source: str) -> int:
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Keep the seed for ``last``; at the start, so that a run that crashes can be repeated as well."""
     config = session.config
+    _SESSIONS.append(session)
     cache = getattr(config, "cache", None)
     if cache is None or hasattr(config, "workerinput"):
         return
     if cache.get(_CACHE, None) != config.stash[_SEED]:
         cache.set(_CACHE, config.stash[_SEED])
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Its tests are over."""
+    if session in _SESSIONS:
+        _SESSIONS.remove(session)
+
+
+def test_again(call: Call) -> Callable[[], bytes] | None:
+    """What runs the test under way in a fresh process up to a call of an assertion; None if it is no test of this run."""
+    from pytest_purestate import _replay
+
+    node = call.test.rpartition(" (")[0]
+    found = (item for session in reversed(_SESSIONS) for item in session.items if item.nodeid == node)
+    item = next(found, None)
+    if item is None:
+        return None
+    seed = item.config.stash[_SEED]
+    return _replay.test_again(item, call, _replay.repeat_of(item, _node_id(item), seed))
+
+
+test_again.__test__ = False  # type: ignore[attr-defined]
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -179,17 +237,44 @@ def _jax_version() -> str:
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Tell how to repeat a failed test that used keys."""
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Tell how to repeat a failed test that used keys, or that failed in what is ours."""
     report = yield
     stream = item.stash.get(_STREAM, None)
     if report.when == "teardown" and stream is not None:
         del item.stash[_STREAM]  # a test that a plugin runs again gets the same keys
-    if report.failed and stream is not None:
-        drawn = len(stream.log)
-        count = "1 key was drawn" if drawn == 1 else f"{drawn or 'no'} keys were drawn"
-        report.sections.append(("purestate", f"seed {stream.seed}, {count}\nrepeat: {_command(item)}\n"))
+    if report.failed:
+        lines = "" if stream is None else _drawn(item, stream)
+        lines += _bundled(item, call)
+        if lines:
+            report.sections.append(("purestate", lines))
+    if report.when == "teardown" and (recording := sys.modules.get(_RECORDING)) is not None:
+        recording.forget()
     return report
+
+
+def _drawn(item: pytest.Item, stream: KeyStream) -> str:
+    drawn = len(stream.log)
+    count = "1 key was drawn" if drawn == 1 else f"{drawn or 'no'} keys were drawn"
+    return f"seed {stream.seed}, {count}\nrepeat: {_command(item)}\n"
+
+
+def _bundled(item: pytest.Item, call: pytest.CallInfo[None]) -> str:
+    """Keep what a failing call of ours was given; the line that says how to run it again."""
+    config = item.config
+    if _RECORDING not in sys.modules or config.pluginmanager.hasplugin("purestate-replay"):
+        return ""
+    from pytest_purestate import _replay
+
+    scope = _scope(config)
+    source, text = _replay.failure_of(item, call, scope)
+    limit = int(config.stash[_BUNDLE_LIMIT] * 2**20)
+    if not source or not limit:
+        return ""
+    repeat = _replay.repeat_of(item, _node_id(item), config.stash[_SEED])
+    return _replay.keep(item, source, text, scope, repeat, limit)
 
 
 def _command(item: pytest.Item) -> str:
@@ -259,6 +344,9 @@ def make_train_state(request: pytest.FixtureRequest) -> Callable[..., Any]:
         from pytest_purestate._runtime.frozen import freezing
 
         make = freezing(make)
+    replay: Any = request.config.pluginmanager.get_plugin("purestate-replay")
+    if replay is not None:
+        make = replay.putting(make)
     scope = _scope(request.config)
     return make if scope is None else scope.watching(make)
 

@@ -25,7 +25,7 @@ from pytest_purestate._runtime.describe import (
     registered_parts,
 )
 
-__all__ = ["copy_value"]
+__all__ = ["PLAIN", "copy_value"]
 
 _SELF_COPYING = (
     np.ndarray,
@@ -38,9 +38,12 @@ _SELF_COPYING = (
 )
 
 
-def copy_value(
-    value: Any, path: str = "args", array: Callable[[jax.Array, str], jax.Array] | None = None
-) -> Any:
+Leaf = Callable[[Any, str], Any]
+PLAIN = (bool, int, float, complex, str)
+"""Types whose values are leaves of their own."""
+
+
+def copy_value(value: Any, path: str = "args", array: Leaf | None = None, host: Leaf | None = None) -> Any:
     """A copy that shares no array and no mutable object with the original, of the same types throughout.
 
     What two places share in the original, they share in the copy. Functions, classes, linen modules, and
@@ -52,11 +55,12 @@ def copy_value(
         path: what to call it in an error.
         array: makes the copy of a JAX array, given it and its path; by default one with the same weak type
             and sharding.
+        host: the same for numpy arrays (not those of objects), plain numbers and strings.
 
     Raises:
         TypeError: there is a generator or another iterator in it, which can be read only once.
     """
-    return _Copier(array or _copy_array).copy(value, path)
+    return _Copier(array or _copy_array, host).copy(value, path)
 
 
 def _copy_array(array: jax.Array, path: str) -> jax.Array:
@@ -65,11 +69,14 @@ def _copy_array(array: jax.Array, path: str) -> jax.Array:
 
 
 class _Copier:
-    def __init__(self, array: Callable[[jax.Array, str], jax.Array]) -> None:
+    def __init__(self, array: Leaf, host: Leaf | None) -> None:
         self._array = array
+        self._host = host
         self._memo: dict[int, tuple[Any, Any]] = {}  # id -> (original, copy); the original keeps its id taken
 
     def copy(self, value: Any, path: str) -> Any:
+        if self._host is not None and type(value) in PLAIN:
+            return self._host(value, path)  # equal ones are one object, in places that have nothing in common
         if (known := self._memo.get(id(value))) is not None:
             return known[1]
         made = self._make(value, path)
@@ -82,6 +89,8 @@ class _Copier:
             return self._array(value, path)
         if _compat.is_ref(value):
             return jax.new_ref(value[...])
+        if self._host is not None and type(value) is np.ndarray and not value.dtype.hasobject:
+            return self._host(value, path)
         if isinstance(value, _SELF_COPYING):
             return copy.deepcopy(value)
         if isinstance(value, itertools.count):

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from types import FrameType
 
-__all__ = ["argument_names", "user_frame", "user_place"]
+__all__ = ["argument_names", "is_ours", "user_frame", "user_place"]
 
 _OURS = str(Path(__file__).resolve().parents[1]) + "/"
 
@@ -17,9 +17,14 @@ _OURS = str(Path(__file__).resolve().parents[1]) + "/"
 def user_frame() -> FrameType | None:
     """The innermost frame outside this package."""
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.replace("\\", "/").startswith(_OURS):
+    while frame is not None and is_ours(frame):
         frame = frame.f_back
     return frame
+
+
+def is_ours(frame: FrameType) -> bool:
+    """Whether a frame runs code of this package."""
+    return frame.f_code.co_filename.replace("\\", "/").startswith(_OURS)
 
 
 def user_place() -> tuple[str, int]:

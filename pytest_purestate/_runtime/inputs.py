@@ -20,6 +20,7 @@ from pytest_purestate._runtime.copies import copy_value
 from pytest_purestate._runtime.frames import argument_names
 from pytest_purestate._runtime.graph import Node, iter_nodes
 from pytest_purestate._runtime.hidden import name_of
+from pytest_purestate._runtime.recording import received
 
 __all__ = ["Inputs", "check_function", "check_output", "declared_donations", "take_inputs"]
 
@@ -54,10 +55,10 @@ def take_inputs(assertion: str, fn: object, args: tuple[Any, ...]) -> Inputs:
     check_function(assertion, fn)
     texts = argument_names(len(args) + 1)
     names = tuple((texts[i + 1] if texts else "") or f"args[{i}]" for i in range(len(args)))
-    return Inputs(
-        names,
-        tuple(copy_value(arg, name, array=_checked_copy) for arg, name in zip(args, names, strict=True)),
-    )
+    own = tuple(copy_value(arg, name, array=_checked_copy) for arg, name in zip(args, names, strict=True))
+    labels = names if len(set(names)) == len(names) else tuple(f"args[{i}]" for i in range(len(args)))
+    other = received(assertion, fn, name_of(fn), dict(zip(labels, own, strict=True)))
+    return Inputs(names, own if other is None else other)
 
 
 def check_function(assertion: str, fn: object) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from pytest_purestate._runtime import _compat
+from pytest_purestate._runtime import _compat, recording
 from pytest_purestate._runtime.assertions import process
 from pytest_purestate._runtime.copies import copy_value
 from pytest_purestate._runtime.graph import Node, take_picture
@@ -97,7 +97,18 @@ def _devices(function: Callable[..., Any], args: tuple[Any, ...], count: int) ->
 
 
 def _process(function: Callable[..., Any], args: tuple[Any, ...], count: int) -> Iterator[Again]:
-    call = process.prepare(function, copy_value(args))
+    replay = recording.replaying()
+    if replay is not None and replay.arrived is not None:
+        return iter(())  # this is such a process, on its way to a later call
+    try:
+        call = process.prepare(function, copy_value(args))
+    except TypeError:
+        # A closure, or something that cannot be pickled: the test makes them again.
+        test = recording.test_again()
+        if test is None:
+            raise
+        label = "in a fresh process, which ran the test again"
+        return iter([Again(label, lambda: process.again(test), placement=False)] * count)
     return iter([Again("in a fresh process", lambda: process.run(call), placement=False)] * count)
 
 

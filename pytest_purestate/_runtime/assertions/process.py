@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from pytest_purestate._runtime.arrays import ArrayContent
 from pytest_purestate._runtime.graph import Node, iter_nodes, take_picture
 from pytest_purestate._runtime.hidden import name_of
 
-__all__ = ["child", "portable", "prepare", "run"]
+__all__ = ["again", "arrived", "child", "portable", "prepare", "run"]
 
 _SCRIPT = f"from {__name__} import child; child()"
 _TAIL = 2000
@@ -112,7 +112,20 @@ def run(call: bytes) -> Node:
         if not result.exists():
             text = done.stdout.decode(errors="replace")[-_TAIL:].strip()
             raise RuntimeError(f"the fresh process died with status {done.returncode}\n{text}")
-        kind, value = pickle.loads(result.read_bytes())
+        return _unpack(result.read_bytes())
+
+
+def again(run_test: Callable[[], bytes]) -> Node:
+    """Run the test of this call in a fresh process, which calls the function there.
+
+    Raises:
+        TypeError, RuntimeError: as `run`.
+    """
+    return _unpack(run_test())
+
+
+def _unpack(result: bytes) -> Node:
+    kind, value = pickle.loads(result)
     if kind == "import":
         raise TypeError(f"the fresh process cannot unpack the call: {value}")
     if kind == "result":
@@ -136,12 +149,19 @@ def portable(picture: Node) -> Node:
 
 def child() -> None:
     """What the fresh process does: read a call from standard input, run it, write a picture of the result."""
-    kind, value = _call(sys.stdin.buffer.read())
+    Path(sys.argv[1]).write_bytes(_pack(*_call(sys.stdin.buffer.read())))
+
+
+def arrived(function: Callable[..., Any], args: tuple[Any, ...]) -> bytes:
+    """The same for a test that came to its call: what to write."""
+    return _pack(*_outcome(function, args))
+
+
+def _pack(kind: str, value: object) -> bytes:
     try:
-        packed = pickle.dumps((kind, value))
+        return pickle.dumps((kind, value))
     except Exception as error:
-        packed = pickle.dumps(("result", str(error)))
-    Path(sys.argv[1]).write_bytes(packed)
+        return pickle.dumps(("result", str(error)))
 
 
 def _call(call: bytes) -> tuple[str, object]:
@@ -154,6 +174,10 @@ def _call(call: bytes) -> tuple[str, object]:
         args = [pickle.loads(arg) for arg in packed_args]
     except Exception as error:
         return "import", f"{type(error).__name__}: {error}"
+    return _outcome(function, args)
+
+
+def _outcome(function: Callable[..., Any], args: Sequence[Any]) -> tuple[str, object]:
     try:
         return "picture", portable(take_picture(function(*args)))
     except BaseException:

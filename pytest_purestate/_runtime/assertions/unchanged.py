@@ -15,6 +15,7 @@ from pytest_purestate._runtime.describe import Policy, is_function
 from pytest_purestate._runtime.failures import Problem, PurityError
 from pytest_purestate._runtime.frames import argument_names
 from pytest_purestate._runtime.graph import Node, take_picture
+from pytest_purestate._runtime.recording import watched
 from pytest_purestate._runtime.trees import compare
 
 __all__ = ["assert_unchanged"]
@@ -84,6 +85,7 @@ class assert_unchanged:  # noqa: N801 - reads as the function it is used as
     def __enter__(self) -> None:
         self._entered = True
         self._before = _pictures(self._watched)
+        watched("assert_unchanged", self._before)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
