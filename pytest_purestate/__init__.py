@@ -20,6 +20,9 @@ if TYPE_CHECKING:
         check_source,
     )
     from pytest_purestate._runtime.assertions.deterministic import assert_deterministic
+    from pytest_purestate._runtime.assertions.no_retrace import assert_no_retrace
+    from pytest_purestate._runtime.assertions.pure import assert_pure
+    from pytest_purestate._runtime.assertions.resumable import assert_resumable
     from pytest_purestate._runtime.assertions.unchanged import assert_unchanged
     from pytest_purestate._runtime.failures import Problem, PurityError
     from pytest_purestate._runtime.keys import Draw, KeyStream
@@ -37,6 +40,9 @@ __all__ = [
     "RelatedPlace",
     "__version__",
     "assert_deterministic",
+    "assert_no_retrace",
+    "assert_pure",
+    "assert_resumable",
     "assert_unchanged",
     "check_paths",
     "check_source",
@@ -56,6 +62,9 @@ _HOMES = {
     "PurityError": "_runtime.failures",
     "RelatedPlace": "_check.library",
     "assert_deterministic": "_runtime.assertions.deterministic",
+    "assert_no_retrace": "_runtime.assertions.no_retrace",
+    "assert_pure": "_runtime.assertions.pure",
+    "assert_resumable": "_runtime.assertions.resumable",
     "assert_unchanged": "_runtime.assertions.unchanged",
     "check_paths": "_check.library",
     "check_source": "_check.library",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 import sys
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import CodeType, FrameType
@@ -17,10 +19,15 @@ import numpy as np
 __all__ = [
     "NNX_INTERNALS",
     "begins_trace",
+    "compile_context",
     "fresh_compilations",
+    "fresh_traces",
     "function_file",
+    "function_name",
     "impl_name",
+    "is_equinox_module",
     "is_flax_mapping",
+    "is_graphdef",
     "is_key_aval",
     "is_linen_entry",
     "is_linen_module",
@@ -31,14 +38,19 @@ __all__ = [
     "is_replay",
     "is_tracer",
     "key_words",
+    "nnx_variable_class",
     "replace_seam",
+    "run_program",
     "scan_counts",
+    "side_effects",
     "source_frames",
     "source_in_force",
+    "trace_of",
     "tracing",
     "variable_metadata",
     "variable_type",
     "variable_value",
+    "watch_host_reads",
     "watch_linen_streams",
     "watch_nnx_streams",
     "watch_samplers",
@@ -90,6 +102,31 @@ def fresh_compilations() -> Iterator[None]:
         _enable_compilation_cache(enabled)
 
 
+_fresh = itertools.count()
+
+
+@contextmanager
+def fresh_traces() -> Iterator[None]:
+    """Trace anew inside the block, compiled functions that are called included, and leave the caches to others.
+
+    What was traced is known to JAX by the metadata in force for the compiler; so there are some that nobody used before.
+    """
+    try:
+        from jax.experimental.xla_metadata import set_xla_metadata
+    except ImportError:
+        jax.clear_caches()  # type: ignore[no-untyped-call]
+        yield
+        return
+    with set_xla_metadata(purestate_trace=str(next(_fresh))):
+        yield
+
+
+def trace_of(tracer: Any) -> weakref.ref[Any] | None:
+    """A reference to the trace that a tracer belongs to, which lives as long as one of its tracers; None if it is out of reach."""
+    trace = getattr(tracer, "_trace", None)
+    return None if trace is None else weakref.ref(trace)
+
+
 def _enable_compilation_cache(enabled: bool) -> None:
     jax.config.update("jax_enable_compilation_cache", enabled)  # type: ignore[no-untyped-call]
     if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
@@ -112,6 +149,12 @@ def is_linen_module(value: object) -> bool:
     return kind is not None and isinstance(value, kind)
 
 
+def is_equinox_module(value: object) -> bool:
+    """Whether the value is an ``equinox.Module``."""
+    kind = _loaded("equinox", "Module")
+    return kind is not None and isinstance(value, kind)
+
+
 def is_nnx_variable(value: object) -> bool:
     """Whether the value is a ``flax.nnx.Variable``."""
     kind = _loaded("flax.nnx", "Variable")
@@ -128,6 +171,21 @@ def is_nnx_module(value: object) -> bool:
     """Whether the value is a ``flax.nnx.Module``."""
     kind = _loaded("flax.nnx", "Module")
     return kind is not None and isinstance(value, kind)
+
+
+def is_graphdef(value: object) -> bool:
+    """Whether the value is a ``flax.nnx.GraphDef``, the static part of an object."""
+    kind = _loaded("flax.nnx", "GraphDef")
+    return kind is not None and isinstance(value, kind)
+
+
+def nnx_variable_class(value: object) -> type | None:
+    """The class of an nnx variable, or of the one that a ``VariableState`` stands for (before 0.12); else None."""
+    # By the dict of the module, because asking a newer one for the name warns.
+    stand_in = vars(sys.modules.get("flax.nnx", sys)).get("VariableState")
+    if is_nnx_variable(value) or (stand_in is not None and isinstance(value, stand_in)):
+        return variable_type(value)
+    return None
 
 
 def variable_type(variable: Any) -> type:
@@ -206,6 +264,16 @@ def source_frames(source: Any) -> Iterator[tuple[str, int, str]]:
         yield frame.file_name, frame.line_num, frame.function_name
 
 
+_LOCAL_EFFECTS = frozenset(
+    ("ReadEffect", "WriteEffect", "AccumEffect", "NamedAxisEffect", "InternalMutableArrayEffect")
+)
+
+
+def side_effects(eqn: Any) -> bool:
+    """Whether an equation does something outside of the program: not what it does to references and named axes."""
+    return any(type(effect).__name__ not in _LOCAL_EFFECTS for effect in eqn.effects)
+
+
 _TRACERS = ("trace_to_jaxpr", "trace_to_jaxpr_dynamic", "trace_to_jaxpr_dynamic2", "_create_pjit_jaxpr")
 
 
@@ -257,6 +325,12 @@ def function_file(jaxpr: Any) -> str:
     return str(told).rpartition(" at ")[2].rpartition(":")[0]
 
 
+def function_name(jaxpr: Any) -> str:
+    """The name of the function that a jaxpr was traced from; empty where nothing says so."""
+    told = getattr(getattr(jaxpr, "debug_info", None), "func_src_info", None) or ""
+    return str(told).partition(" at ")[0]
+
+
 Seam = Callable[..., Any]
 
 
@@ -289,6 +363,102 @@ def replace_seam(call: Seam, traced: Callable[[Any], None]) -> Callable[[], None
             setattr(_core, name, value)
 
     return undo
+
+
+_trace_context: Callable[[], Any] | None
+try:
+    from jax._src.config import trace_context as _trace_context
+except ImportError:
+    _trace_context = None
+
+
+def compile_context() -> tuple[object, ...] | None:
+    """What else than a function and its arguments decides what JAX compiles here: settings, meshes, devices, and what linen
+    modules ask for around them. None where that cannot be compared: methods of linen modules are being intercepted.
+    """
+    linen = sys.modules.get("flax.linen")
+    if getattr(sys.modules.get("flax.linen.module"), "_global_interceptor_stack", None):
+        return None
+    rules = getattr(linen, "get_logical_axis_rules", tuple)
+    flax_settings = getattr(getattr(sys.modules.get("flax"), "config", None), "_values", {})
+    names = sorted(getattr(jax.config, "values", ()))
+    settings = () if _trace_context is None else _trace_context()
+    return (
+        settings,
+        # Those of the thread, which a context manager sets, and of all threads.
+        *(str(getattr(jax.config, name, None)) for name in ("jax_default_prng_impl", "jax_enable_x64", "jax_default_device")),
+        *(str(jax.config.values[name]) for name in names),
+        tuple(flax_settings.items()),
+        tuple(map(tuple, rules())),
+        tuple(jax.devices()),  # other objects, once backends were cleared
+    )
+
+
+def run_program(program: Callable[..., Any], jaxpr: Any, args: tuple[jax.Array, ...]) -> Any:
+    """Call an ahead-of-time compiled function as `jax.jit` would: where keys are followed, it tells what it does to them."""
+    core = sys.modules.get("jax.experimental.key_reuse._core")
+    check = getattr(core, "call_impl_with_key_reuse_checks", None)
+    pjit = getattr(core, "pjit", None)
+    primitive = getattr(pjit, "jit_p", None) or getattr(pjit, "pjit_p", None)
+    if check is None or primitive is None or not getattr(jax.config, "jax_debug_key_reuse", False):
+        return program(*args)
+    return check(primitive, lambda *args, **_: program(*args), *args, jaxpr=jaxpr)
+
+
+Decide = Callable[[Any, str], Callable[[], None] | None]
+
+
+def watch_host_reads(decide: Decide) -> Callable[[], None] | None:
+    """Ask ``decide(array, how)`` when the elements of a device array are about to be read by Python or numpy.
+
+    What it answers, if not None, is called once they were read, and JAX's guard lets that read through. ``how`` is the
+    function of numpy that reads, if that is known. Gives what undoes it, or None where JAX has no such place.
+
+    On CPU numpy reads the buffer of an array past all of Python. From Python 3.12 a class can answer for that; before, only
+    the functions of numpy that convert, called by their names in ``numpy``, are seen.
+    """
+    kind = type(jnp.zeros(()))
+    value = vars(kind).get("_value")
+    if not isinstance(value, property) or value.fget is None:
+        return None
+    read_value: Callable[[Any], Any] = value.fget
+    before: list[tuple[Any, str, Any]] = [(kind, "_value", value)]
+
+    def allowed(array: Any, how: str, read: Callable[[], Any]) -> Any:
+        if (done := decide(array, how)) is None:
+            return read()
+        with jax.transfer_guard_device_to_host("allow"):
+            found = read()
+        done()
+        return found
+
+    kind._value = property(lambda self: allowed(self, "", lambda: read_value(self)))  # type: ignore[attr-defined]
+    if (buffer := vars(kind).get("__buffer__")) is not None:
+        before.append((kind, "__buffer__", buffer))
+        kind.__buffer__ = lambda self, flags: allowed(self, "", lambda: buffer(self, flags))  # type: ignore[attr-defined]
+    else:
+        for name in ("array", "asarray", "asanyarray", "ascontiguousarray"):
+            before.append((np, name, getattr(np, name)))
+            setattr(np, name, _reading(getattr(np, name), name, kind, allowed))
+
+    def undo() -> None:
+        for holder, name, original in before:
+            setattr(holder, name, original)
+
+    return undo
+
+
+def _reading(convert: Callable[..., Any], name: str, kind: type, allowed: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(convert)
+    def converting(*args: Any, **options: Any) -> Any:
+        value = args[0] if args else None
+        if isinstance(value, list | tuple):
+            value = next((item for item in value if isinstance(item, kind)), None)
+        if not isinstance(value, kind):
+            return convert(*args, **options)
+        return allowed(value, f"np.{name}", lambda: convert(*args, **options))
+
+    return converting
 
 
 def watch_linen_streams(drawn: Callable[[Any, str, object], None]) -> Callable[[], None] | None:

@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pytest_purestate._runtime.arrays import ArrayContent
 from pytest_purestate._runtime.describe import Policy, describe, type_name
 
-__all__ = ["Node", "Policy", "iter_nodes", "take_picture"]
+__all__ = ["Node", "Policy", "iter_nodes", "iter_tracers", "take_picture"]
 
 
 @dataclass(slots=True, eq=False)
@@ -71,6 +72,13 @@ def iter_nodes(root: Node, path: str) -> Iterator[tuple[str, Node]]:
             if id(child) not in seen:
                 seen.add(id(child))
                 stack.append((path + label, child))
+
+
+def iter_tracers(root: Node, path: str) -> Iterator[tuple[str, str]]:
+    """Path and type, ``float32[3]``, of each tracer in a picture."""
+    for place, node in iter_nodes(root, path):
+        if isinstance(node.content, ArrayContent) and node.content.gone == "tracer":
+            yield place, str(node.content)
 
 
 def _unique(label: str, taken: Mapping[str, object]) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 
 from pytest_purestate._runtime.describe import Policy, digest
 from pytest_purestate._runtime.failures import Problem
-from pytest_purestate._runtime.graph import Node, take_picture
+from pytest_purestate._runtime.graph import Node, iter_tracers, take_picture
 from pytest_purestate._runtime.reached import named_data
 from pytest_purestate._runtime.trees import compare
 
@@ -46,6 +46,10 @@ class HiddenState:
         found = {name: take_picture(read(), _POLICY) for name, read in self._places.items()}
         return found | {name: take_picture(digest(read())) for name, read in GENERATORS.items()}
 
+    def roots(self) -> dict[str, Node]:
+        """The pictures that were taken, by the names of the places."""
+        return self._before
+
     def changes(self) -> tuple[Problem, ...]:
         """What is another now than when the picture was taken, as problems of the kind ``hidden-state``."""
         found = []
@@ -57,6 +61,12 @@ class HiddenState:
                     text = f"hidden state: {problem.message}"
                     found.append(Problem("hidden-state", problem.path, text, problem.before, problem.after))
         return tuple(found)
+
+    def tracers(self) -> tuple[tuple[str, str], ...]:
+        """Path and type of each tracer that is in one of these places now."""
+        return tuple(
+            dict.fromkeys(found for name, node in self._take().items() for found in iter_tracers(node, name))
+        )
 
 
 def name_of(function: object) -> str:
