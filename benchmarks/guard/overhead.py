@@ -2,8 +2,9 @@
 
     python -m benchmarks.guard.overhead [--calls 3000]
 
-Microseconds of a plain compiled call, of one that is handed a key, and of an eager primitive: without anything, with JAX's
-``jax_debug_key_reuse``, and with the guard watching. The minimum of several rounds, which take turns.
+CPU microseconds of a plain compiled call, of one that is handed a key, and of an eager primitive: without anything, with JAX's
+``jax_debug_key_reuse``, with the guard watching, and with the place that both watch from open and empty (``seam``): the
+least that anything can cost there. The minimum of several rounds, which take turns.
 """
 
 import argparse
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 import jax
 import jax.numpy as jnp
 
+from pytest_purestate._runtime import _compat
 from pytest_purestate._runtime.guard.keys import KeyWatch
 from pytest_purestate._runtime.guard.places import Where
 
@@ -41,6 +43,19 @@ def checked() -> Iterator[None]:
 
 
 @contextmanager
+def empty() -> Iterator[None]:
+    """The place that is watched from is open, and nothing is done there: what no watcher can be below."""
+    undo = _compat.replace_seam(
+        lambda primitive, run, /, *args, **params: run(*args, **params), lambda jaxpr: None
+    )
+    assert undo is not None
+    try:
+        yield
+    finally:
+        undo()
+
+
+@contextmanager
 def plain() -> Iterator[None]:
     """Nothing is."""
     yield
@@ -63,15 +78,15 @@ def measure(count: int) -> dict[str, dict[str, float]]:
     """Microseconds a call: by what is called, and by what watches."""
     found: dict[str, dict[str, float]] = {}
     for _ in range(ROUNDS):
-        for how, context in (("off", plain), ("jax", checked), ("guard", guarded)):
+        for how, context in (("off", plain), ("seam", empty), ("jax", checked), ("guard", guarded)):
             with context():
                 for name, call in calls().items():
                     for number in range(20):
                         call(number)
-                    start = time.perf_counter()
+                    start = time.process_time()
                     for number in range(20, 20 + count):
                         call(number)
-                    spent = (time.perf_counter() - start) / count * 1e6
+                    spent = (time.process_time() - start) / count * 1e6
                     times = found.setdefault(name, {})
                     times[how] = min(times.get(how, spent), spent)
     return found
@@ -87,9 +102,10 @@ def main() -> None:
     if not 1 <= count <= 4000:
         parser.error("--calls must be from 1 to 4000")
     print(f"jax {jax.__version__}, microseconds a call")
-    print(f"{'':24} {'off':>8} {'jax':>8} {'guard':>8}")
+    print(f"{'':24} {'off':>8} {'seam':>8} {'jax':>8} {'guard':>8} {'guard / jax':>12}")
     for name, times in measure(count).items():
-        print(f"{name:24} {times['off']:8.1f} {times['jax']:8.1f} {times['guard']:8.1f}")
+        shown = " ".join(f"{times[how]:8.1f}" for how in ("off", "seam", "jax", "guard"))
+        print(f"{name:24} {shown} {times['guard'] / times['jax']:12.2f}")
 
 
 if __name__ == "__main__":
