@@ -155,13 +155,16 @@ class Scope:
         """Something was found."""
         self.found.append((concern, text))
 
-    def add_problems(self, concern: str, problems: tuple[Problem, ...], when: str = "") -> None:
+    def add_problems(
+        self, concern: str, problems: tuple[Problem, ...], when: str = "", help: str = ""
+    ) -> None:
         """Some places where something is not as it was."""
         from pytest_purestate._runtime.failures import listed
 
         if problems:
             self.add(
-                concern, "\n".join([_TITLES[concern] + when, *listed(problems), f"  help: {_HELP[concern]}"])
+                concern,
+                "\n".join([_TITLES[concern] + when, *listed(problems), f"  help: {help or _HELP[concern]}"]),
             )
 
     def add_reuse(self, reuse: KeyReuse) -> None:
@@ -257,6 +260,7 @@ class Guard:
         self._patterns: list[str] = config.getini("python_files")
         self._reported: list[tuple[str, str, str, str]] = []  # node, concern, level, first line
         self._compiled: dict[str, tuple[float, int, int]] = {}
+        self._functions: dict[str, tuple[float, int, int]] = {}
 
     # --- start and end -----------------------------------------------------------------------
 
@@ -370,7 +374,8 @@ class Guard:
             from pytest_purestate._runtime.guard.leaks import LeakCheck
 
             leaks = LeakCheck()
-        scope.compilations = Compilations()
+        explain = scope.max_traces is not None and scope.on("compilation")
+        scope.compilations = Compilations(explain=explain)
         item.runtest = runtest  # type: ignore[method-assign]
         try:
             with leaks, scope.compilations:
@@ -407,10 +412,17 @@ class Guard:
     def _look_at_compilations(self, scope: Scope) -> None:
         if scope.compilations is None:
             return
-        if scope.max_traces is not None and scope.on("compilation"):
-            from pytest_purestate._runtime.guard.compilation import exceeded
+        from pytest_purestate._runtime.guard.compilation import exceeded, help_for, user_functions
 
-            scope.add_problems("compilation", exceeded(scope.compilations.functions, scope.max_traces))
+        if scope.max_traces is not None and scope.on("compilation"):
+            problems = exceeded(scope.compilations, scope.max_traces)
+            scope.add_problems("compilation", problems, help=help_for(problems))
+        for name, counts in user_functions(scope.compilations, self.config.rootpath).items():
+            self._add_function(name, (counts.seconds, counts.traces, counts.compiles))
+
+    def _add_function(self, name: str, spent: tuple[float, int, int]) -> None:
+        known = self._functions.get(name, (0.0, 0, 0))
+        self._functions[name] = known[0] + spent[0], known[1] + spent[1], known[2] + spent[2]
 
     # --- reports -----------------------------------------------------------------------------
 
@@ -477,6 +489,19 @@ class Guard:
                 level, _, text = str(value).partition(": ")
                 self._reported.append((report.nodeid, name.removeprefix(_PROPERTY), level, text))
 
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """A worker of pytest-xdist tells what its functions took."""
+        output = getattr(session.config, "workeroutput", None)
+        if output is not None:
+            output[f"{_PROPERTY}functions"] = {name: list(spent) for name, spent in self._functions.items()}
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Collect what a worker told."""
+        told = getattr(node, "workeroutput", {}).get(f"{_PROPERTY}functions", {})
+        for name, (seconds, traces, compiles) in told.items():
+            self._add_function(name, (seconds, traces, compiles))
+
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """What was found, by concern, and which tests spend their time compiling."""
         if self.note:
@@ -492,10 +517,12 @@ class Guard:
                 terminalreporter.write_line(f"{level:5} {node}: {text}")
             if len(found) > _SHOWN:
                 terminalreporter.write_line(f"      and {len(found) - _SHOWN} more")
-        slow = sorted(self._compiled.items(), key=lambda each: -each[1][0])[:_SHOWN]
-        if slow:
-            terminalreporter.write_sep("-", "purestate: slowest compilation")
-            for node, (seconds, traces, compiles) in slow:
+        slow = [each for each in self._functions.items() if each[1][0] > _SLOW]
+        for title, spent in (("", list(self._compiled.items())), (" by function", slow)):
+            slowest = sorted(spent, key=lambda each: -each[1][0])[:_SHOWN]
+            if slowest:
+                terminalreporter.write_sep("-", f"purestate: slowest compilation{title}")
+            for name, (seconds, traces, compiles) in slowest:
                 terminalreporter.write_line(
-                    f"{seconds:6.2f} s {node} ({traces} traces, {compiles} compilations)"
+                    f"{seconds:6.2f} s {name} ({traces} traces, {compiles} compilations)"
                 )

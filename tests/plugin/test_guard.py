@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree
 
-import jax
 import pytest
 from outside import excerpt, outcomes, run, write
 
@@ -361,8 +360,6 @@ def test_leak():
 
 def test_states_host_compilations_and_leaks(pytester: pytest.Pytester) -> None:
     write(pytester.path, {"test_it.py": STATES})
-    # JAX 0.6 does not tell which function it traces.
-    traced = "PASSED" if jax.__version_info__ < (0, 7) else "FAILED"
     result = run(pytester, "--purestate", "-rA")
     assert outcomes(result) == {
         *("FAILED test_it.py::test_edit", "FAILED test_it.py::test_edit_of_what_the_test_made"),
@@ -371,7 +368,7 @@ def test_states_host_compilations_and_leaks(pytester: pytest.Pytester) -> None:
         *("PASSED test_it.py::test_marked_host", "PASSED test_it.py::test_host_is_put_back"),
         *(
             "PASSED test_it.py::test_drawn",
-            f"{traced} test_it.py::test_traces",
+            "FAILED test_it.py::test_traces",
             "FAILED test_it.py::test_leak",
         ),
     }

@@ -1,0 +1,369 @@
+"""What a jitted function is traced for: the shape of its arguments and the settings in force, and how two such differ.
+
+No array is kept, only what it looks like. What is static is kept as it is, as JAX does, which compares it with ``==``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from pytest_purestate._runtime import _compat, _compat_jit
+from pytest_purestate._runtime._compat_jit import JitCall
+from pytest_purestate._runtime.describe import Policy, describe, type_name
+from pytest_purestate._runtime.hidden import name_of
+
+__all__ = ["Difference", "Signature", "differences", "signature_of"]
+
+_WIDTH = 100
+_PLACEMENT = ("device", "sharding")
+
+
+@dataclass(frozen=True, slots=True)
+class Array:
+    """An array as ``jax.jit`` sees it; of a Python number too."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    weak_type: bool
+    spec: str = ""
+    """How it is sharded, where that is a part of its type (explicit sharding)."""
+    committed: bool = False
+    sharding: Any = None
+
+    def __str__(self) -> str:
+        return f"{self.dtype}[{','.join(map(str, self.shape))}]"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Static:
+    """A value that is a part of the compiled function."""
+
+    value: Any
+
+    def __str__(self) -> str:
+        if inspect.isroutine(self.value) or isinstance(self.value, type):
+            return _function_text(self.value)
+        return _cut(re.sub(r" at 0x[0-9a-f]+", "", repr(self.value)))
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A node of the tree: the names of its children are among the paths."""
+
+    type: str
+    static: Static | None = None
+
+    def __str__(self) -> str:
+        return self.type.rpartition(".")[2]
+
+
+Part = Array | Static | Container
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Signature:
+    """All that decides whether a function is traced or compiled again.
+
+    Attributes:
+        parts: what is at each place of the arguments, ``state.params['w']``; a container before what is in it.
+        keywords: the arguments that were passed by keyword.
+        settings: the settings and meshes in force.
+        traced: whether an argument is a tracer: the call is made inside of a transformation.
+    """
+
+    parts: Mapping[str, Part]
+    keywords: tuple[str, ...]
+    settings: Mapping[str, Any]
+    traced: bool = False
+
+    def __str__(self) -> str:
+        leaves = [f"{path}: {part}" for path, part in self.parts.items() if not isinstance(part, Container)]
+        return _cut(", ".join(leaves)) or "no arguments"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that is another in a second signature.
+
+    Attributes:
+        kind: ``shape``, ``dtype``, ``weak-type``, ``sharding``, ``device``, ``static``, ``function``, ``structure`` or
+            ``config``.
+        path: the place, ``state.step``, or the setting, ``jax.config.jax_enable_x64``.
+        what: what is said of the place, ``the weak type changed``.
+        before: how it was.
+        after: how it is.
+    """
+
+    kind: str
+    path: str
+    what: str
+    before: str
+    after: str
+
+    @property
+    def is_placement(self) -> bool:
+        """Whether this makes JAX compile again what it traced already, and not trace it."""
+        return self.kind in _PLACEMENT
+
+
+def signature_of(call: JitCall) -> Signature | None:
+    """Describe a call; None where an argument cannot be looked at: that must not disturb the call itself."""
+    parts: dict[str, Part] = {}
+    try:
+        walk = _Walk(parts)
+        names, rest = _positional(call.target if call.filtered else call.function)
+        for i, value in enumerate(call.args):
+            name = names[i] if i < len(names) else f"{rest}[{i - len(names)}]"
+            walk.visit(name, value, i in call.static_argnums or name in call.static_argnames, call.filtered)
+        for name, value in call.kwargs.items():
+            walk.visit(name, value, name in call.static_argnames, call.filtered)
+        return Signature(parts, tuple(sorted(call.kwargs)), _compat_jit.trace_settings(), walk.traced)
+    except Exception:
+        return None
+
+
+def _positional(function: Any) -> tuple[list[str], str]:
+    """The names of the positional parameters, and that of the rest of them."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return [], "args"
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    rest = (each.name for each in parameters if each.kind is inspect.Parameter.VAR_POSITIONAL)
+    return [each.name for each in parameters if each.kind in kinds], next(rest, "args")
+
+
+class _Walk:
+    """Goes through arguments and notes what is where."""
+
+    def __init__(self, parts: dict[str, Part]) -> None:
+        self.parts = parts
+        self.traced = False
+        self._objects: set[int] = set()
+
+    def visit(self, path: str, value: Any, static: bool, filtered: bool) -> None:
+        """Note a value and what is below it.
+
+        Args:
+            path: where it is.
+            value: what is there.
+            static: it is one static value, whatever it is.
+            filtered: everything in it but an array is static.
+        """
+        if static:
+            self.parts[path] = Static(value)
+        elif isinstance(value, jax.Array | np.ndarray | np.generic):
+            self.parts[path] = self._array(value)
+        elif isinstance(value, bool | int | float | complex):
+            self.parts[path] = Static(value) if filtered else self._array(value)
+        elif _compat.is_nnx_variable(value):
+            self.visit(path, _compat.variable_value(value), False, filtered)
+        elif _compat.is_nnx_object(value):
+            if id(value) not in self._objects:
+                self._objects.add(id(value))
+                self.parts[path] = Container(type_name(value))
+                for label, child in describe(value, Policy()).children:
+                    self.visit(path + label, child, False, True)
+        else:
+            self._node(path, value, filtered)
+
+    def _node(self, path: str, value: Any, filtered: bool) -> None:
+        tree = jax.tree_util
+        pairs, structure = tree.tree_flatten_with_path(value, is_leaf=lambda each: each is not value)
+        if len(pairs) == 1 and not pairs[0][0]:
+            self.parts[path] = Static(value)  # no node: jit takes it where it is static
+            return
+        fields = {field.name: field for field in dataclasses.fields(value)} if _is_instance(value) else {}
+        own = Static(_data(structure)) if not fields and not isinstance(value, dict | list | tuple) else None
+        self.parts[path] = Container("None" if value is None else type_name(value), own)
+        below = {tree.keystr(keys): child for keys, child in pairs}
+        for label, child in below.items():
+            self.visit(path + label, child, False, filtered)
+        for name in fields:
+            if f".{name}" not in below and hasattr(value, name):
+                self.parts[f"{path}.{name}"] = Static(getattr(value, name))
+
+    def _array(self, value: Any) -> Array:
+        aval = jax.typeof(value)
+        known = getattr(aval, "sharding", None)
+        spec = getattr(known, "spec", None) if known is not None and not known.mesh.empty else None
+        traced = _compat.is_tracer(value)
+        self.traced = self.traced or traced
+        committed = not traced and isinstance(value, jax.Array) and bool(getattr(value, "committed", False))
+        return Array(
+            tuple(aval.shape),
+            str(aval.dtype),
+            bool(getattr(aval, "weak_type", False)),
+            str(spec) if spec is not None and any(spec) else "",
+            committed,
+            value.sharding if committed else None,
+        )
+
+
+def _is_instance(value: Any) -> bool:
+    return dataclasses.is_dataclass(value) and not isinstance(value, type)
+
+
+def _data(structure: Any) -> Any:
+    data = structure.node_data()
+    return data[1] if data is not None else None
+
+
+def differences(before: Signature, after: Signature) -> tuple[Difference, ...]:
+    """What changed from one call to another. Of a part that became another one, what was in it is left out."""
+    found: list[Difference] = []
+    skipped: list[str] = []
+
+    def is_below(path: str) -> bool:
+        return any(_is_inside(path, place) for place in skipped)
+
+    for path, one in before.parts.items():
+        other = after.parts.get(path)
+        if is_below(path):
+            continue
+        if other is None:
+            skipped.append(path)
+            found.append(Difference("structure", path, "was removed", str(one), ""))
+            continue
+        own = tuple(_part_differences(path, one, other, before, after))
+        if type(one) is not type(other) or any(each.kind == "structure" for each in own):
+            skipped.append(path)
+        found += own
+    for path, other in after.parts.items():
+        if path not in before.parts and not is_below(path):
+            skipped.append(path)
+            found.append(Difference("structure", path, "was added", "", str(other)))
+    if before.keywords != after.keywords:
+        changed = sorted(set(before.keywords) ^ set(after.keywords))
+        for name in changed:
+            if name in before.parts and name in after.parts:
+                ways = ["by keyword" if name in each.keywords else "by position" for each in (before, after)]
+                found.append(Difference("structure", name, "is passed in another way", *ways))
+    for name, setting in before.settings.items():
+        now = after.settings.get(name)
+        if not _equal(setting, now):
+            texts = _apart(_cut(repr(setting)), _cut(repr(now)))
+            found.append(Difference("config", name, "was changed", *texts))
+    return tuple(found)
+
+
+def _part_differences(
+    path: str, one: Part, other: Part, before: Signature, after: Signature
+) -> Iterator[Difference]:
+    if isinstance(one, Array) and isinstance(other, Array):
+        yield from _array_differences(path, one, other)
+    elif isinstance(one, Static) and isinstance(other, Static):
+        if not _equal(one.value, other.value):
+            callables = callable(one.value) and callable(other.value)
+            kind = "function" if callables else "static"
+            what = "is another function" if callables else "the static value changed"
+            yield Difference(kind, path, what, *_apart(str(one), str(other)))
+    elif isinstance(one, Container) and isinstance(other, Container):
+        if one.type != other.type:
+            yield Difference("structure", path, "the container changed", *_types(one, other))
+        elif (
+            one.static is not None
+            and other.static is not None
+            and _labels(path, before)
+            == _labels(path, after)  # else that says it: many classes keep their keys there
+            and not _equal(one.static.value, other.static.value)
+        ):
+            texts = _apart(str(one.static), str(other.static))
+            yield Difference("static", path, "its static data changed", *texts)
+    else:
+        yield Difference(
+            "structure", path, "is of another kind", *(_kind_text(part) for part in (one, other))
+        )
+
+
+def _array_differences(path: str, one: Array, other: Array) -> Iterator[Difference]:
+    if one.shape != other.shape:
+        yield Difference("shape", path, "the shape changed", str(one), str(other))
+    if one.dtype != other.dtype:
+        yield Difference("dtype", path, "the dtype changed", str(one), str(other))
+    if one.weak_type != other.weak_type:
+        texts = (f"{each.dtype} {'weak' if each.weak_type else 'strong'}" for each in (one, other))
+        yield Difference("weak-type", path, "the weak type changed", *texts)
+    if one.spec != other.spec:
+        texts = (f"{each} {each.spec or 'not sharded'}" for each in (one, other))
+        yield Difference("structure", path, "the sharding in its type changed", *texts)
+    elif one.committed != other.committed:
+        yield Difference(
+            "device", path, "the device that it is bound to changed", *map(_device, (one, other))
+        )
+    elif one.committed and not _same_sharding(one, other):
+        kind = "device" if len(one.sharding.device_set) == len(other.sharding.device_set) == 1 else "sharding"
+        what = "the device that it is bound to changed" if kind == "device" else "the sharding changed"
+        yield Difference(kind, path, what, *_apart(_device(one), _device(other)))
+
+
+def _same_sharding(one: Array, other: Array) -> bool:
+    if one.sharding == other.sharding:
+        return True
+    if len(one.shape) != len(other.shape):
+        return bool(one.sharding.device_set == other.sharding.device_set)
+    return bool(one.sharding.is_equivalent_to(other.sharding, len(one.shape)))
+
+
+def _device(array: Array) -> str:
+    if not array.committed:
+        return "not bound to a device"
+    devices = array.sharding.device_set
+    if len(devices) == 1:
+        return str(next(iter(devices)))
+    return _cut(str(array.sharding))
+
+
+def _labels(path: str, signature: Signature) -> list[str]:
+    return sorted(each for each in signature.parts if _is_inside(each, path))
+
+
+def _is_inside(path: str, outer: str) -> bool:
+    return path.startswith(outer) and path[len(outer) : len(outer) + 1] in (".", "[")
+
+
+def _types(one: Container, other: Container) -> tuple[str, str]:
+    short = str(one), str(other)
+    return short if short[0] != short[1] else (one.type, other.type)
+
+
+def _kind_text(part: Part) -> str:
+    return f"static, {part}" if isinstance(part, Static) else str(part)
+
+
+def _function_text(function: Any) -> str:
+    code = getattr(_inner(function), "__code__", None)
+    where = f" at {code.co_filename}:{code.co_firstlineno}" if code is not None else ""
+    return f"{name_of(function)}{where}"
+
+
+def _inner(function: Any) -> Any:
+    while isinstance(function, functools.partial):
+        function = function.func
+    return getattr(function, "__func__", function)
+
+
+def _equal(one: object, other: object) -> bool:
+    if one is other:
+        return True
+    try:
+        return bool(one == other)
+    except Exception:
+        return False  # what cannot be compared makes JAX trace again
+
+
+def _apart(one: str, other: str) -> tuple[str, str]:
+    return (one, other) if one != other else (one, f"{other} (another object)")
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _WIDTH else f"{text[:_WIDTH]}..."
