@@ -13,7 +13,7 @@ import sys
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import takewhile
@@ -27,6 +27,7 @@ from pytest_purestate._runtime import _compat
 from pytest_purestate._runtime.guard.places import ORDERING, Activity, Kind, Place, Where
 from pytest_purestate._runtime.guard.terms import (
     REPLAYS,
+    Analysis,
     Draw,
     Effects,
     Recipe,
@@ -38,7 +39,7 @@ from pytest_purestate._runtime.guard.terms import (
     mark_inside,
 )
 
-__all__ = ["KeyReuse", "KeyWatch"]
+__all__ = ["KeyReuse", "KeyWatch", "Ledger", "Names", "Spending", "as_number", "as_typed", "seeded"]
 
 _MANY = 65536
 """Of arrays with more keys than this the elements are not told apart."""
@@ -72,7 +73,7 @@ class KeyReuse:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Use:
+class Spending:
     """What spent a key. ``event``: all that belongs to one use; ``keep``: what must live as long as its address counts."""
 
     place: Place
@@ -81,24 +82,30 @@ class _Use:
     keep: object = None
 
 
-class _Ledger:
+class Ledger:
     """What was spent below one call of a test."""
 
     def __init__(self, activity: Activity) -> None:
         self.activity = activity
-        self.spent: dict[Token, _Use] = {}
+        self.spent: dict[Token, Spending] = {}
         self.told: set[Token] = set()  # keys that were told of: what is derived of them is the same mistake
+
+
+_watching: list[KeyWatch] = []
+"""Those that watch now."""
 
 
 class KeyWatch:
     """Watches from `start` to `stop`; what is found goes to ``report``, each pair of places once between two `clear`."""
+
+    analysis: type[Analysis] = Analysis
 
     def __init__(self, where: Where, report: Callable[[KeyReuse], None]) -> None:
         self.where = where
         self.report = report
         self.allowed = 0  # more than zero: keys may be used again
         self.problem = ""  # the first mistake of our own: what it was about is not judged
-        self._open: list[_Ledger] = []
+        self._open: list[Ledger] = []
         self._known: dict[Token, Names] = {}  # keys by their bits: how they were made
         self._free: dict[Token, int] = {}  # uses that a clone allows
         self._told: set[tuple[Place, Place]] = set()
@@ -113,11 +120,21 @@ class KeyWatch:
 
     # --- from when to when -------------------------------------------------------------------
 
-    def start(self) -> bool:
-        """Begin; whether JAX has the place to watch from. Where it has not, only direct calls of ``jax.random`` are seen."""
-        undo = _compat.replace_seam(self._call, self._traced)
+    def start(self, *, alone: bool = False) -> bool:
+        """Begin; whether JAX has the place to watch from. Where it has not, only direct calls of ``jax.random`` are seen.
+
+        With ``alone``, whoever watches already, or JAX's own checker, sees nothing until `stop`.
+        """
+        undo = _compat.replace_seam(self._call, self._traced, alone=alone)
         self._undo.append(undo or _compat.watch_samplers(self._sampled))
+        if alone:
+            others = ExitStack()
+            for other in _watching:
+                others.enter_context(other.allow())
+            self._undo.append(others.close)
         self.follow()
+        _watching.append(self)
+        self._undo.append(partial(_watching.remove, self))
         return undo is not None
 
     def follow(self) -> None:
@@ -191,14 +208,14 @@ class KeyWatch:
     def _consumed(self, key: Any, what: str) -> None:
         if keys := self._keys(key):
             place, ledger = self._now(4)
-            use = _Use(place, what, object())
+            use = Spending(place, what, object())
             for names in dict.fromkeys(keys):
                 self._spend(ledger, names, use)
 
     def _sampled(self, key: Any, name: str) -> None:
         """A function of ``jax.random`` is called, where nothing deeper can be seen."""
         if not self._busy and not _compat.is_tracer(key):
-            typed = self._quietly(partial(_typed, key))
+            typed = self._quietly(partial(as_typed, key))
             self._safely(self._consumed, typed, "split" if name == "split" else "drawn from")
 
     def _folded(
@@ -212,7 +229,7 @@ class KeyWatch:
     def _made_by_folding(self, child: Any, parent: Any, data: Any) -> None:
         parents, children = self._keys(parent), self._bits(child)
         if parents and children:
-            number = _number(data)
+            number = as_number(data)
             made = tuple(("fold", name, number) for name in parents[0])
             self._known[children[0]] = (children[0], *made)
 
@@ -228,7 +245,7 @@ class KeyWatch:
         closed = params["jaxpr"]
         effects = self._effects.get(closed)
         if effects is None:
-            effects = self._effects[closed] = self._safely(analyse, closed) or Effects()
+            effects = self._effects[closed] = self._safely(analyse, closed, self.analysis()) or Effects()
         if self._pending:
             mark_inside(closed.jaxpr, self._ran)
         if effects:
@@ -243,7 +260,7 @@ class KeyWatch:
         known = self._recent.get(name)
         if known is None:
             avals = [jax.typeof(arg) for arg in args]
-            known = inner, self._safely(analyse_call, primitive, params, avals) or Effects()
+            known = inner, self._safely(analyse_call, primitive, params, avals, self.analysis()) or Effects()
             self._recent[name] = known
             if len(self._recent) > _KEPT:
                 self._recent.popitem(last=False)
@@ -265,9 +282,16 @@ class KeyWatch:
             if id(jaxpr) in self._ran or is_sampler(jaxpr) or not has_keys(jaxpr):
                 continue
             mark_inside(jaxpr, self._ran)
-            effects = self._safely(analyse_open, jaxpr) or Effects()
-            for reuse in effects.reuses:
-                self._tell_of(reuse.first, reuse.second, self._place_of, reuse.why)
+            self._tell_all(self._safely(analyse_open, jaxpr))
+
+    def look_at(self, closed: Any) -> None:
+        """Look at what was traced, and does not run."""
+        mark_inside(closed.jaxpr, self._ran)
+        self._tell_all(self._safely(analyse, closed, self.analysis()))
+
+    def _tell_all(self, effects: Effects | None) -> None:
+        for reuse in effects.reuses if effects is not None else ():
+            self._tell_of(reuse.first, reuse.second, self._place_of, reuse.why)
 
     def _apply(self, effects: Effects, args: Sequence[Any], sampler: bool) -> None:
         """What a jaxpr does, done to these arguments."""
@@ -301,7 +325,7 @@ class KeyWatch:
             if made is not None:
                 spent.setdefault(made, draw)
         for names, draw in spent.items():
-            self._spend(ledger, names, _Use(where(draw), draw.what, event))
+            self._spend(ledger, names, Spending(where(draw), draw.what, event))
 
     def _stream_drawn(self, key: Any, stream: str, root: object) -> None:
         """A stream of a linen module is drawn from, which was given a key; ``root`` is one init or apply."""
@@ -311,10 +335,12 @@ class KeyWatch:
         place, ledger = self._now(3, _compat.is_linen_entry)
         what = f"given to a linen module as `{stream}`"
         if traced:
-            self._spend(ledger, (("tracer", id(key)),), _Use(place, what, (id(root), stream), (key, root)))
+            self._spend(
+                ledger, (("tracer", id(key)),), Spending(place, what, (id(root), stream), (key, root))
+            )
             return
-        for names in self._keys(self._quietly(lambda: _typed(key))):
-            self._spend(ledger, names, _Use(place, what, (id(root), stream), root))
+        for names in self._keys(self._quietly(lambda: as_typed(key))):
+            self._spend(ledger, names, Spending(place, what, (id(root), stream), root))
 
     def _nnx_drawn(self, key: Any) -> None:
         """A stream of ``nnx.Rngs`` is drawn from: its key is for streams alone, of which copies count on."""
@@ -322,7 +348,7 @@ class KeyWatch:
             return
         place, ledger = self._now(3)
         for names in self._keys(key):
-            self._spend(ledger, names, _Use(place, "given to a stream of nnx", ("nnx", names)))
+            self._spend(ledger, names, Spending(place, "given to a stream of nnx", ("nnx", names)))
 
     # --- keys --------------------------------------------------------------------------------
 
@@ -373,8 +399,8 @@ class KeyWatch:
         if isinstance(data, tuple):
             data = np.asarray(args[data[1]]).ravel()[data[2]]
         if kind == "seed":
-            return self._named(_seeded(int(data), recipe[2]))
-        parent, number = self._made(recipe[1], args), _number(data)
+            return self._named(seeded(int(data), recipe[2]))
+        parent, number = self._made(recipe[1], args), as_number(data)
         return None if parent is None else tuple(("fold", name, number) for name in parent)
 
     def _named(self, token: Token) -> Names:
@@ -382,7 +408,7 @@ class KeyWatch:
 
     # --- spending ----------------------------------------------------------------------------
 
-    def _now(self, depth: int = 2, past: Callable[[CodeType], bool] | None = None) -> tuple[Place, _Ledger]:
+    def _now(self, depth: int = 2, past: Callable[[CodeType], bool] | None = None) -> tuple[Place, Ledger]:
         place, activity = self.where.now(depth + 1, past)
         source = _compat.source_in_force()
         if source is not None:  # a jaxpr is run equation by equation, and its function is not on the stack
@@ -391,31 +417,33 @@ class KeyWatch:
             if ledger.activity.frame is activity.frame:
                 return place, ledger
         self._open = [ledger for ledger in self._open if ledger.activity.resumes]
-        ledger = _Ledger(activity)
+        ledger = Ledger(activity)
         self._open.append(ledger)
         return place, ledger
 
-    def _spend(self, ledger: _Ledger, names: Names, use: _Use) -> None:
+    def _spend(self, ledger: Ledger, names: Names, use: Spending) -> Spending | None:
+        """A key is spent; the use that spent it before, where that is a mistake."""
         if self.allowed:
-            return
+            return None
         spent = ledger.spent
         first = next((spent[name] for name in names if name in spent), None)
         for name in names:
             spent.setdefault(name, use)
         if first is None:
-            return
+            return None
         if first.event == use.event or _compat.is_replay(None, REPLAYS):
-            return
+            return None
         if self._free.get(names[0], 0) > 0:
             self._free[names[0]] -= 1
-            return
+            return None
         for origin in names:
             while origin[0] == "fold":
                 origin = origin[1]
                 if origin in ledger.told:
-                    return
+                    return None
         ledger.told.update(names)
         self._tell(KeyReuse(first.place, use.place, first.what, use.what))
+        return first
 
     def _tell_of(
         self, first: Draw, second: Draw, where: Callable[[Draw], Place | None], why: str = ""
@@ -478,16 +506,16 @@ def _flat(values: Any) -> Iterator[Any]:
             yield value
 
 
-def _number(data: Any) -> int:
+def as_number(data: Any) -> int:
     return int(np.asarray(data).ravel()[0]) & _WORD
 
 
-def _typed(key: Any) -> Any:
+def as_typed(key: Any) -> Any:
     return key if _compat.is_key_aval(key) else jax.random.wrap_key_data(key)
 
 
 @lru_cache(maxsize=1024)
-def _seeded(seed: int, impl: str) -> Token:
+def seeded(seed: int, impl: str) -> Token:
     words = _compat.key_words(jax.random.key(seed, impl=impl))
     assert words is not None
     return words[1], words[0][0]

@@ -22,9 +22,11 @@ from pytest_purestate._runtime import _compat
 
 __all__ = [
     "REPLAYS",
+    "Analysis",
     "Draw",
     "Effects",
     "Reuse",
+    "Value",
     "analyse",
     "analyse_call",
     "analyse_open",
@@ -103,7 +105,7 @@ Recipe = tuple[Any, ...]
 
 
 @dataclass(slots=True)
-class _Value:
+class Value:
     """A value: its term, and the terms of its elements where these are followed. ``key``: its elements are keys."""
 
     term: Term
@@ -152,35 +154,40 @@ def inner_jaxprs(params: dict[str, Any]) -> Iterator[Any]:
                 yield jaxpr
 
 
-def analyse(closed: Any) -> Effects:
+def analyse(closed: Any, run: Analysis | None = None) -> Effects:
     """What a closed jaxpr does to keys; its inputs are followed by the constants that are keys."""
-    run = _Analysis()
+    run = run or Analysis()
     jaxpr = closed.jaxpr
     if not has_keys(jaxpr):
         return Effects()
     inputs = [run.given(number, var.aval) for number, var in enumerate(jaxpr.invars)]
-    run.enter(jaxpr, closed.consts, inputs)
+    run.results = run.enter(jaxpr, closed.consts, inputs)
     return run.effects()
 
 
 def analyse_open(jaxpr: Any) -> Effects:
     """The same of a jaxpr without its constants."""
-    run = _Analysis()
+    run = Analysis()
     values = [run.value(var.aval, run.unique("constant")) for var in jaxpr.constvars]
     run.jaxpr(jaxpr, values, [run.given(number, var.aval) for number, var in enumerate(jaxpr.invars)])
     return run.effects()
 
 
-def analyse_call(primitive: Any, params: dict[str, Any], avals: Sequence[Any]) -> Effects:
+def analyse_call(
+    primitive: Any, params: dict[str, Any], avals: Sequence[Any], run: Analysis | None = None
+) -> Effects:
     """What one primitive does to keys that is bound outside of any jaxpr."""
-    run = _Analysis()
+    run = run or Analysis()
     inputs = [run.given(number, aval) for number, aval in enumerate(avals)]
     run.bind(primitive.name, params, inputs, None, [])
     return run.effects()
 
 
-class _Analysis:
+class Analysis:
+    """One jaxpr gone through from its first equation to its last."""
+
     def __init__(self) -> None:
+        self.results: list[Value] = []
         self.terms: dict[Any, Term] = {}
         self.made: list[Any] = []
         self.spent: dict[Term, Draw] = {}
@@ -210,16 +217,16 @@ class _Analysis:
         self.made.append(("unique", *parts))
         return len(self.made) - 1
 
-    def value(self, aval: Any, term: Term) -> _Value:
+    def value(self, aval: Any, term: Term) -> Value:
         shape = tuple(getattr(aval, "shape", ()))
         words = bool(shape) and str(getattr(aval, "dtype", "")) == "uint32"
         known = all(isinstance(size, int) for size in shape)
-        return _Value(term, shape if known else (), _compat.is_key_aval(aval), None, _is_small(shape), words)
+        return Value(term, shape if known else (), _compat.is_key_aval(aval), None, _is_small(shape), words)
 
-    def given(self, number: int, aval: Any) -> _Value:
+    def given(self, number: int, aval: Any) -> Value:
         return self.value(aval, self.intern("input", number))
 
-    def constants(self, jaxpr: Any, consts: Sequence[Any]) -> list[_Value]:
+    def constants(self, jaxpr: Any, consts: Sequence[Any]) -> list[Value]:
         out = []
         for var, const in zip(jaxpr.constvars, consts, strict=True):
             value = self.value(var.aval, self.intern("const", id(const)))
@@ -231,7 +238,7 @@ class _Analysis:
             out.append(value)
         return out
 
-    def cells(self, value: _Value) -> np.ndarray | None:
+    def cells(self, value: Value) -> np.ndarray | None:
         """The terms of the elements."""
         if value.cells is None and value.small:
             count = math.prod(value.shape)
@@ -239,18 +246,18 @@ class _Analysis:
             value.cells = _array(cells, value.shape)
         return value.cells
 
-    def followed(self, value: _Value) -> np.ndarray:
+    def followed(self, value: Value) -> np.ndarray:
         """The same of a value that is small."""
         cells = self.cells(value)
         assert cells is not None
         return cells
 
-    def identity(self, value: _Value) -> Any:
+    def identity(self, value: Value) -> Any:
         if value.cells is not None:
             return (value.shape, value.cells.tobytes())
         return value.term
 
-    def number(self, value: _Value) -> Any:
+    def number(self, value: Value) -> Any:
         """What a scalar is, where that is a literal; else None."""
         made = self.made[value.term]
         return made[1] if made[0] == "literal" else None
@@ -279,9 +286,12 @@ class _Analysis:
             return self.intern("word", self.replaced(made[1], mapping), made[2])
         return term
 
+    def first_pass(self, mapping: Mapping[Term, Term]) -> None:
+        """What the terms inside a loop stand for in its first pass; for those who want to know."""
+
     # --- spending ----------------------------------------------------------------------------
 
-    def consume(self, value: _Value, what: str) -> None:
+    def consume(self, value: Value, what: str) -> None:
         if self.silent or any(_compat.is_replay(source, REPLAYS) for source in self.sources):
             return
         draw = Draw(
@@ -375,12 +385,12 @@ class _Analysis:
 
     # --- walking -----------------------------------------------------------------------------
 
-    def jaxpr(self, jaxpr: Any, consts: Sequence[_Value], inputs: Sequence[_Value]) -> list[_Value]:
-        env: dict[Any, _Value] = {}
+    def jaxpr(self, jaxpr: Any, consts: Sequence[Value], inputs: Sequence[Value]) -> list[Value]:
+        env: dict[Any, Value] = {}
         env.update(zip(jaxpr.constvars, consts, strict=True))
         env.update(zip(jaxpr.invars, inputs, strict=True))
 
-        def read(atom: Any) -> _Value:
+        def read(atom: Any) -> Value:
             if hasattr(atom, "val"):
                 return self.value(atom.aval, self.literal(atom.val))
             return env[atom]
@@ -409,8 +419,8 @@ class _Analysis:
         return self.intern("const", id(value))
 
     def bind(
-        self, name: str, params: dict[str, Any], args: list[_Value], eqn: Any, outvars: Sequence[Any]
-    ) -> list[_Value]:
+        self, name: str, params: dict[str, Any], args: list[Value], eqn: Any, outvars: Sequence[Any]
+    ) -> list[Value]:
         avals = [var.aval for var in outvars]
         handler = _HANDLERS.get(name)
         inner = list(inner_jaxprs(params))
@@ -428,7 +438,13 @@ class _Analysis:
         if moved is not None and len(avals) == 1 and args and self.follows(args, avals):
             cells = moved(self, params, args, avals[0])
             key = _compat.is_key_aval(avals[0])
-            return [_Value(self.intern("array", cells.tobytes()), cells.shape, key, cells)]
+            return [Value(self.intern("array", cells.tobytes()), cells.shape, key, cells)]
+        if name == "unstack" and avals and self.follows(args, avals):
+            rows = np.moveaxis(self.followed(args[0]), params["axis"], 0)
+            return [
+                Value(self.intern("array", row.tobytes()), row.shape, _compat.is_key_aval(aval), row)
+                for row, aval in zip(rows, avals, strict=True)
+            ]
         if name in _ALIASES and len(args) == len(avals) and (name != "convert_element_type" or args[0].key):
             return list(args)
         if eqn is not None and getattr(eqn, "effects", None):
@@ -441,17 +457,17 @@ class _Analysis:
         ids = tuple(map(self.identity, args))
         return [self.value(aval, self.intern(name, settings, ids, place)) for place, aval in enumerate(avals)]
 
-    def follows(self, args: Sequence[_Value], avals: Sequence[Any]) -> bool:
+    def follows(self, args: Sequence[Value], avals: Sequence[Any]) -> bool:
         """Whether elements are followed through a primitive: those of small arrays of keys and of words."""
         small = all(arg.small for arg in args) and _is_small(avals[0].shape)
         return small and (any(arg.key for arg in args) or str(getattr(avals[0], "dtype", "")) == "uint32")
 
-    def unknown(self, name: str, avals: Sequence[Any]) -> list[_Value]:
+    def unknown(self, name: str, avals: Sequence[Any]) -> list[Value]:
         return [self.value(aval, self.unique(name)) for aval in avals]
 
     def enter(
-        self, jaxpr: Any, consts: Sequence[Any], args: Sequence[_Value], *, compiled: bool = False
-    ) -> list[_Value]:
+        self, jaxpr: Any, consts: Sequence[Any], args: Sequence[Value], *, compiled: bool = False
+    ) -> list[Value]:
         """Go into a jaxpr that runs once."""
         inside = not self.call and is_sampler(jaxpr)
         if inside:
@@ -473,7 +489,7 @@ def _array(terms: Sequence[Term], shape: Sequence[int]) -> np.ndarray:
     return np.array(terms, dtype=np.int64).reshape(shape)
 
 
-def _may_hold_keys(value: _Value) -> bool:
+def _may_hold_keys(value: Value) -> bool:
     return value.key or value.cells is not None or (value.words and value.small)
 
 
@@ -487,12 +503,12 @@ def _consts(params: dict[str, Any]) -> Sequence[Any]:
 # --- primitives of keys ------------------------------------------------------------------------
 
 
-def _drawn(run: _Analysis, params: dict[str, Any], args: list[_Value], avals: list[Any]) -> list[_Value]:
+def _drawn(run: Analysis, params: dict[str, Any], args: list[Value], avals: list[Any]) -> list[Value]:
     run.consume(args[0], "drawn from")
     return run.unknown("bits", avals)
 
 
-def _split(run: _Analysis, params: dict[str, Any], args: list[_Value], avals: list[Any]) -> list[_Value]:
+def _split(run: Analysis, params: dict[str, Any], args: list[Value], avals: list[Any]) -> list[Value]:
     (key,) = args
     run.consume(key, "split")
     out = run.value(avals[0], run.intern("split-all", run.identity(key), params["shape"]))
@@ -508,7 +524,7 @@ def _split(run: _Analysis, params: dict[str, Any], args: list[_Value], avals: li
     return [out]
 
 
-def _fold(run: _Analysis, params: dict[str, Any], args: list[_Value], avals: list[Any]) -> list[_Value]:
+def _fold(run: Analysis, params: dict[str, Any], args: list[Value], avals: list[Any]) -> list[Value]:
     key, data = args
     out = run.value(avals[0], run.intern("fold-all", run.identity(key), run.identity(data)))
     keys = run.cells(key)
@@ -526,7 +542,7 @@ def _fold(run: _Analysis, params: dict[str, Any], args: list[_Value], avals: lis
     return [out]
 
 
-def _seed(run: _Analysis, params: dict[str, Any], args: list[_Value], avals: list[Any]) -> list[_Value]:
+def _seed(run: Analysis, params: dict[str, Any], args: list[Value], avals: list[Any]) -> list[Value]:
     (seed,) = args
     out = run.value(avals[0], run.intern("seed-all", run.identity(seed)))
     impl = _compat.impl_name(params["impl"])
@@ -538,7 +554,7 @@ def _seed(run: _Analysis, params: dict[str, Any], args: list[_Value], avals: lis
     return [out]
 
 
-def _wrap(run: _Analysis, params: dict[str, Any], args: list[_Value], avals: list[Any]) -> list[_Value]:
+def _wrap(run: Analysis, params: dict[str, Any], args: list[Value], avals: list[Any]) -> list[Value]:
     (words,) = args
     out = run.value(avals[0], run.intern("wrap-all", run.identity(words)))
     impl = _compat.impl_name(params["impl"])
@@ -549,7 +565,7 @@ def _wrap(run: _Analysis, params: dict[str, Any], args: list[_Value], avals: lis
     return [out]
 
 
-def _unwrap(run: _Analysis, params: dict[str, Any], args: list[_Value], avals: list[Any]) -> list[_Value]:
+def _unwrap(run: Analysis, params: dict[str, Any], args: list[Value], avals: list[Any]) -> list[Value]:
     (key,) = args
     out = run.value(avals[0], run.intern("unwrap-all", run.identity(key)))
     cells = run.cells(key)
@@ -560,7 +576,7 @@ def _unwrap(run: _Analysis, params: dict[str, Any], args: list[_Value], avals: l
     return [out]
 
 
-def _clone(run: _Analysis, params: dict[str, Any], args: list[_Value], avals: list[Any]) -> list[_Value]:
+def _clone(run: Analysis, params: dict[str, Any], args: list[Value], avals: list[Any]) -> list[Value]:
     cells = run.cells(args[0])
     run.cloned += [args[0].term] if cells is None else cells.ravel().tolist()
     return run.unknown("clone", avals)
@@ -569,7 +585,7 @@ def _clone(run: _Analysis, params: dict[str, Any], args: list[_Value], avals: li
 # --- control flow ------------------------------------------------------------------------------
 
 
-def _cond(run: _Analysis, params: dict[str, Any], args: list[_Value], avals: list[Any]) -> list[_Value]:
+def _cond(run: Analysis, params: dict[str, Any], args: list[Value], avals: list[Any]) -> list[Value]:
     index, *operands = args
     branches = params["branches"]
     chosen = run.number(index)
@@ -577,7 +593,7 @@ def _cond(run: _Analysis, params: dict[str, Any], args: list[_Value], avals: lis
         branches = branches[chosen : chosen + 1]
     before = dict(run.spent)
     after: dict[Term, Draw] = {}
-    results: list[list[_Value]] = []
+    results: list[list[Value]] = []
     for branch in branches:
         run.spent = dict(before)
         results.append(run.enter(branch.jaxpr, branch.consts, operands))
@@ -587,7 +603,7 @@ def _cond(run: _Analysis, params: dict[str, Any], args: list[_Value], avals: lis
     return [_either(run, aval, [outs[place] for outs in results]) for place, aval in enumerate(avals)]
 
 
-def _either(run: _Analysis, aval: Any, options: Sequence[_Value]) -> _Value:
+def _either(run: Analysis, aval: Any, options: Sequence[Value]) -> Value:
     out = run.value(aval, run.unique("either"))
     if all(option.term == options[0].term for option in options):
         return options[0]
@@ -596,13 +612,13 @@ def _either(run: _Analysis, aval: Any, options: Sequence[_Value]) -> _Value:
     return out
 
 
-def _one_of_each(run: _Analysis, parts: Sequence[np.ndarray]) -> np.ndarray:
+def _one_of_each(run: Analysis, parts: Sequence[np.ndarray]) -> np.ndarray:
     """Element by element, one of those in the same place."""
     columns = zip(*[part.ravel().tolist() for part in parts], strict=True)
     return _array([_one_of(run, column) for column in columns], parts[0].shape)
 
 
-def _one_of(run: _Analysis, options: Sequence[Term]) -> Term:
+def _one_of(run: Analysis, options: Sequence[Term]) -> Term:
     different = frozenset(options)
     if len(different) == 1:
         return options[0]
@@ -611,7 +627,7 @@ def _one_of(run: _Analysis, options: Sequence[Term]) -> Term:
     return term
 
 
-def _scan(run: _Analysis, params: dict[str, Any], args: list[_Value], avals: list[Any]) -> list[_Value]:
+def _scan(run: Analysis, params: dict[str, Any], args: list[Value], avals: list[Any]) -> list[Value]:
     consts, carried = _compat.scan_counts(params, len(args))
     body = params["jaxpr"]
     length = params["length"]
@@ -635,7 +651,7 @@ def _scan(run: _Analysis, params: dict[str, Any], args: list[_Value], avals: lis
     return [*results, *run.unknown("scan", avals[len(results) :])][: max(len(avals), 0)]
 
 
-def _while(run: _Analysis, params: dict[str, Any], args: list[_Value], avals: list[Any]) -> list[_Value]:
+def _while(run: Analysis, params: dict[str, Any], args: list[Value], avals: list[Any]) -> list[Value]:
     tests, bodies = params["cond_nconsts"], params["body_nconsts"]
     test, body = params["cond_jaxpr"], params["body_jaxpr"]
     init = args[tests + bodies :]
@@ -657,7 +673,7 @@ class _Loop:
     ``start`` is the number of the first term of the loop.
     """
 
-    def __init__(self, run: _Analysis, start: int, carry: Sequence[_Value], rows: Sequence[_Value]) -> None:
+    def __init__(self, run: Analysis, start: int, carry: Sequence[Value], rows: Sequence[Value]) -> None:
         self._run = run
         self._start = start
         self._carry = carry
@@ -666,7 +682,7 @@ class _Loop:
         self._varying = {row.term for row in rows}
         self._memo: dict[Term, bool] = {}
 
-    def repeats(self, new: Sequence[_Value]) -> None:
+    def repeats(self, new: Sequence[Value]) -> None:
         """Report what every pass spends: keys that are the same in each, and used ones that are carried on."""
         run = self._run
         if run.call:
@@ -738,12 +754,12 @@ class _Loop:
                     yield operand
 
 
-def _words(value: _Value) -> bool:
+def _words(value: Value) -> bool:
     """Whether a value may hold raw keys."""
     return value.small and bool(value.shape) and value.shape[-1] in (2, 4)
 
 
-def _spend_outer(run: _Analysis, pairs: Sequence[tuple[_Value, _Value]], inside: Mapping[Term, Draw]) -> None:
+def _spend_outer(run: Analysis, pairs: Sequence[tuple[Value, Value]], inside: Mapping[Term, Draw]) -> None:
     """What the first pass spends of the carry is what the loop was given."""
     mapping = {inner.term: outer.term for inner, outer in pairs}
     for inner, outer in pairs:
@@ -751,7 +767,7 @@ def _spend_outer(run: _Analysis, pairs: Sequence[tuple[_Value, _Value]], inside:
     _spend_replaced(run, mapping, inside)
 
 
-def _spend_rows(run: _Analysis, pairs: Sequence[tuple[_Value, _Value]], inside: Mapping[Term, Draw]) -> None:
+def _spend_rows(run: Analysis, pairs: Sequence[tuple[Value, Value]], inside: Mapping[Term, Draw]) -> None:
     """What a pass spends of its row is spent of all rows."""
     count = next((outer.shape[0] for _, outer in pairs if outer.shape), 0)
     followed = [
@@ -764,23 +780,24 @@ def _spend_rows(run: _Analysis, pairs: Sequence[tuple[_Value, _Value]], inside: 
         _spend_replaced(run, mapping, inside)
 
 
-def _matched(run: _Analysis, inner: _Value, outer: np.ndarray | None, mapping: dict[Term, Term]) -> None:
+def _matched(run: Analysis, inner: Value, outer: np.ndarray | None, mapping: dict[Term, Term]) -> None:
     if inner.cells is not None and outer is not None and inner.cells.shape == outer.shape:
         mapping.update(zip(inner.cells.ravel().tolist(), outer.ravel().tolist(), strict=True))
 
 
-def _spend_replaced(run: _Analysis, mapping: Mapping[Term, Term], inside: Mapping[Term, Draw]) -> None:
+def _spend_replaced(run: Analysis, mapping: Mapping[Term, Term], inside: Mapping[Term, Draw]) -> None:
+    run.first_pass(mapping)
     for term, draw in inside.items():
         outer = run.replaced(term, mapping)
         if outer != term:
             run.spend(outer, draw)
 
 
-def _behind(run: _Analysis, inner: _Value, new: _Value, init: _Value) -> _Value:
+def _behind(run: Analysis, inner: Value, new: Value, init: Value) -> Value:
     """What a loop leaves in the carry: what it was given, where no pass changes it."""
     if inner.term == new.term:
         return init
-    out = _Value(run.unique("loop"), init.shape, init.key, None, init.small)
+    out = Value(run.unique("loop"), init.shape, init.key, None, init.small)
     if inner.key and (cells := run.cells(out)) is not None and new.cells is not None:
         for cell, last in zip(cells.ravel().tolist(), new.cells.ravel().tolist(), strict=True):
             if last in run.spent:
@@ -788,7 +805,7 @@ def _behind(run: _Analysis, inner: _Value, new: _Value, init: _Value) -> _Value:
     return out
 
 
-def _remat(run: _Analysis, params: dict[str, Any], args: list[_Value], avals: list[Any]) -> list[_Value]:
+def _remat(run: Analysis, params: dict[str, Any], args: list[Value], avals: list[Any]) -> list[Value]:
     replayed = bool(params.get("differentiated"))
     run.silent += replayed
     try:
@@ -797,18 +814,18 @@ def _remat(run: _Analysis, params: dict[str, Any], args: list[_Value], avals: li
         run.silent -= replayed
 
 
-def _custom(run: _Analysis, params: dict[str, Any], args: list[_Value], avals: list[Any]) -> list[_Value]:
+def _custom(run: Analysis, params: dict[str, Any], args: list[Value], avals: list[Any]) -> list[Value]:
     closed = params.get("call_jaxpr") or params.get("fun_jaxpr") or params.get("jaxpr")
     if closed is None or not hasattr(closed, "jaxpr") or len(closed.jaxpr.invars) != len(args):
         return run.unknown("custom", avals)
     return run.enter(closed.jaxpr, closed.consts, args)
 
 
-def _callback(run: _Analysis, params: dict[str, Any], args: list[_Value], avals: list[Any]) -> list[_Value]:
+def _callback(run: Analysis, params: dict[str, Any], args: list[Value], avals: list[Any]) -> list[Value]:
     return run.unknown("callback", avals)
 
 
-Handler = Callable[[_Analysis, dict[str, Any], list[_Value], list[Any]], list[_Value]]
+Handler = Callable[[Analysis, dict[str, Any], list[Value], list[Any]], list[Value]]
 _HANDLERS: dict[str, Handler] = {
     "random_bits": _drawn,
     "random_gamma": _drawn,
@@ -836,26 +853,26 @@ _HANDLERS: dict[str, Handler] = {
 # --- what moves elements about: arguments and result are small ----------------------------------
 
 
-def _slice(run: _Analysis, params: dict[str, Any], args: list[_Value], aval: Any) -> np.ndarray:
+def _slice(run: Analysis, params: dict[str, Any], args: list[Value], aval: Any) -> np.ndarray:
     cells = run.followed(args[0])
     steps = params["strides"] or (1,) * cells.ndim
     bounds = zip(params["start_indices"], params["limit_indices"], steps, strict=True)
     return cells[tuple(slice(*each) for each in bounds)]
 
 
-def _reshape(run: _Analysis, params: dict[str, Any], args: list[_Value], aval: Any) -> np.ndarray:
+def _reshape(run: Analysis, params: dict[str, Any], args: list[Value], aval: Any) -> np.ndarray:
     return run.followed(args[0]).reshape(aval.shape)
 
 
-def _transpose(run: _Analysis, params: dict[str, Any], args: list[_Value], aval: Any) -> np.ndarray:
+def _transpose(run: Analysis, params: dict[str, Any], args: list[Value], aval: Any) -> np.ndarray:
     return run.followed(args[0]).transpose(params["permutation"])
 
 
-def _rev(run: _Analysis, params: dict[str, Any], args: list[_Value], aval: Any) -> np.ndarray:
+def _rev(run: Analysis, params: dict[str, Any], args: list[Value], aval: Any) -> np.ndarray:
     return np.flip(run.followed(args[0]), params["dimensions"])
 
 
-def _broadcast(run: _Analysis, params: dict[str, Any], args: list[_Value], aval: Any) -> np.ndarray:
+def _broadcast(run: Analysis, params: dict[str, Any], args: list[Value], aval: Any) -> np.ndarray:
     cells = run.followed(args[0])
     shape = [1] * len(aval.shape)
     for at, dimension in enumerate(params["broadcast_dimensions"]):
@@ -863,22 +880,22 @@ def _broadcast(run: _Analysis, params: dict[str, Any], args: list[_Value], aval:
     return np.array(np.broadcast_to(cells.reshape(shape), aval.shape))
 
 
-def _concatenate(run: _Analysis, params: dict[str, Any], args: list[_Value], aval: Any) -> np.ndarray:
+def _concatenate(run: Analysis, params: dict[str, Any], args: list[Value], aval: Any) -> np.ndarray:
     return np.concatenate([run.followed(arg) for arg in args], axis=params["dimension"])
 
 
-def _stack(run: _Analysis, params: dict[str, Any], args: list[_Value], aval: Any) -> np.ndarray:
+def _stack(run: Analysis, params: dict[str, Any], args: list[Value], aval: Any) -> np.ndarray:
     return np.stack([run.followed(arg) for arg in args], axis=params["axis"])
 
 
-def _select(run: _Analysis, params: dict[str, Any], args: list[_Value], aval: Any) -> np.ndarray:
+def _select(run: Analysis, params: dict[str, Any], args: list[Value], aval: Any) -> np.ndarray:
     which, *cases = args
     parts = [run.followed(case) for case in cases]
     chosen = run.number(which)
     return parts[int(chosen)] if chosen is not None else _one_of_each(run, parts)
 
 
-def _dynamic_slice(run: _Analysis, params: dict[str, Any], args: list[_Value], aval: Any) -> np.ndarray:
+def _dynamic_slice(run: Analysis, params: dict[str, Any], args: list[Value], aval: Any) -> np.ndarray:
     array, *starts = args
     cells = run.followed(array)
     numbers = [run.number(start) for start in starts]
@@ -889,12 +906,12 @@ def _dynamic_slice(run: _Analysis, params: dict[str, Any], args: list[_Value], a
     return _picked(run, ("dynamic_slice", sizes), array, starts, aval)
 
 
-def _gather(run: _Analysis, params: dict[str, Any], args: list[_Value], aval: Any) -> np.ndarray:
+def _gather(run: Analysis, params: dict[str, Any], args: list[Value], aval: Any) -> np.ndarray:
     array, index = args
     return _picked(run, ("gather", str(params["dimension_numbers"])), array, [index], aval)
 
 
-def _picked(run: _Analysis, how: Any, array: _Value, starts: Sequence[_Value], aval: Any) -> np.ndarray:
+def _picked(run: Analysis, how: Any, array: Value, starts: Sequence[Value], aval: Any) -> np.ndarray:
     """Elements of which only the run decides which they are: the same ones for the same index."""
     options = frozenset(run.followed(array).ravel().tolist())
     ids = (run.identity(array), *map(run.identity, starts))
@@ -904,7 +921,7 @@ def _picked(run: _Analysis, how: Any, array: _Value, starts: Sequence[_Value], a
     return _array(terms, aval.shape)
 
 
-_MOVES: dict[str, Callable[[_Analysis, dict[str, Any], list[_Value], Any], np.ndarray]] = {
+_MOVES: dict[str, Callable[[Analysis, dict[str, Any], list[Value], Any], np.ndarray]] = {
     "slice": _slice,
     "squeeze": _reshape,
     "reshape": _reshape,

@@ -1,0 +1,317 @@
+"""Watches keys as `KeyWatch` does, and writes their lineage.
+
+A class of its own, so that a run which nobody asked for a lineage does not pay for one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+
+from pytest_purestate._runtime import _compat
+from pytest_purestate._runtime.guard.keys import (
+    KeyReuse,
+    KeyWatch,
+    Ledger,
+    Names,
+    Spending,
+    as_number,
+    as_typed,
+    seeded,
+)
+from pytest_purestate._runtime.guard.lineage import Key, Lineage, Use
+from pytest_purestate._runtime.guard.places import Place, Where
+from pytest_purestate._runtime.guard.story import Origin, Outcome, Step, Story, StoryAnalysis, in_loop
+from pytest_purestate._runtime.guard.terms import Effects
+
+__all__ = ["LineageWatch"]
+
+_MANY = 4096
+"""Into more keys than this a split is shown without its children."""
+_SAMPLERS = frozenset(name for name in vars(jax.random) if not name.startswith("_")) - {"split", "fold_in"}
+
+
+class LineageWatch(KeyWatch):
+    """Watches, and keeps the `lineage` of the keys of one test, from one `clear` to the next."""
+
+    analysis = StoryAnalysis
+
+    def __init__(self, where: Where, report: Callable[[KeyReuse], None]) -> None:
+        super().__init__(where, report)
+        self.lineage = Lineage()
+        self._applying = False
+        self._doubled: list[tuple[Names, tuple[Place, Place]]] = []
+        self._eager: tuple[str, tuple[int, ...]] = "", ()  # the primitive that runs by itself, and its shape
+
+    def clear(self) -> None:
+        """Forget what was spent, and the lineage."""
+        super().clear()
+        self.lineage.clear()
+
+    def handed(self, label: str, key: Any, place: tuple[str, int]) -> None:
+        """A stream gave a key, which goes by this name."""
+        for token in self._bits(self._quietly(partial(as_typed, key))):
+            self.lineage.handed(token, label, Place(*place))
+
+    # --- primitives that run by themselves ------------------------------------------------------
+
+    def _handler(self, primitive: Any, params: dict[str, Any]) -> Callable[..., Any] | None:
+        if primitive.name in ("random_seed", "random_wrap"):
+            return self._rooted
+        return super()._handler(primitive, params)
+
+    def _rooted(
+        self, primitive: Any, run: Callable[..., Any], args: Sequence[Any], params: dict[str, Any]
+    ) -> Any:
+        result = self._quietly(partial(run, *args, **params))
+        self._safely(self._root, primitive.name, result, args[0])
+        return result
+
+    def _root(self, name: str, key: Any, data: Any) -> None:
+        tokens = self._bits(key)
+        if len(tokens) != 1 or self.lineage.met(tokens[0]):
+            return
+        place, _ = self.where.now(3)
+        if name == "random_seed":
+            called = place.called if place.called in ("key", "PRNGKey") else "key"
+            label = f"jax.random.{called}({int(np.asarray(data).ravel()[0])})"
+        else:
+            label = f"a raw key, {np.asarray(data).tolist()}"
+        self.lineage.born(tokens[0], label, place)
+
+    def _consumer(
+        self, primitive: Any, run: Callable[..., Any], args: Sequence[Any], params: dict[str, Any]
+    ) -> Any:
+        self._eager = primitive.name.removeprefix("random_"), tuple(params.get("shape", ()))
+        try:
+            result = super()._consumer(primitive, run, args, params)
+        finally:
+            self._eager = "", ()
+        if primitive.name == "random_split":
+            self._safely(self._children, args[0], result, math.prod(params["shape"]))
+        return result
+
+    def _children(self, key: Any, made: Any, total: int) -> None:
+        parents = self._bits(key)
+        if not parents or total * len(parents) > _MANY:
+            return
+        tokens = iter(self._bits(made))
+        for parent in parents:
+            use = found.split(total) if (found := self.lineage.of(parent)) is not None else None
+            for index in range(total):
+                token = next(tokens, None)
+                if use is not None and token is not None:
+                    self.lineage.child(use, index, token)
+
+    def _folded(
+        self, primitive: Any, run: Callable[..., Any], args: Sequence[Any], params: dict[str, Any]
+    ) -> Any:
+        result = super()._folded(primitive, run, args, params)
+        self._safely(self._branches, result, *args)
+        return result
+
+    def _branches(self, made: Any, key: Any, data: Any) -> None:
+        tokens = self._bits(made)
+        if not tokens or len(tokens) > _MANY:
+            return
+        place, _ = self.where.now(3)
+        count, shape = len(tokens), np.shape(made)
+        whose = np.broadcast_to(np.arange(np.size(key)).reshape(np.shape(key)), shape).ravel().tolist()
+        numbers = np.broadcast_to(np.asarray(data), shape).ravel()
+        parents = self._bits(key)
+        for at in range(count):
+            if (parent := self.lineage.of(parents[whose[at]])) is not None:
+                self.lineage.fold(parent, as_number(numbers[at]), place, tokens[at])
+
+    # --- uses ----------------------------------------------------------------------------------
+
+    def _spend(self, ledger: Ledger, names: Names, use: Spending) -> Spending | None:
+        first = super()._spend(ledger, names, use)
+        places = (first.place, use.place) if first is not None else None
+        told = places if places in self._told else None
+        if self._applying:
+            if told is not None:
+                self._doubled.append((names, told))
+        elif names[0][0] != "tracer":
+            self._safely(self._used, names, use, told)
+        return first
+
+    def _used(self, names: Names, use: Spending, told: tuple[Place, Place] | None) -> None:
+        key = self.lineage.known(names) or self.lineage.of(names[0])
+        if key is None:
+            return
+        name, shape = self._eager
+        if use.what == "split":
+            total = math.prod(shape) if name == "split" else 0
+            self.lineage.use(key, "split", f"split into {total or 'keys'}", use.place, total=total)
+        elif use.what == "drawn from":
+            self.lineage.use(key, "draw", _drawn_as(name, use.place) or "drawn from", use.place)
+        else:
+            self.lineage.use(key, "give", use.what, use.place)
+        if told is not None:
+            self.lineage.mark(key, told)
+
+    # --- compiled calls ------------------------------------------------------------------------
+
+    def _compiled(
+        self, primitive: Any, run: Callable[..., Any], args: Sequence[Any], params: dict[str, Any]
+    ) -> Any:
+        def ran(*args: Any, **params: Any) -> Any:
+            story = self._effects.get(params["jaxpr"])
+            if not isinstance(story, Story) or not story.outcomes:
+                return run(*args, **params)
+            # Before it runs: what is donated has no bits behind it.
+            expected = self._safely(_Telling(self, story, args).outcomes) or []
+            results = run(*args, **params)
+            self._safely(self._came_out, story.name, expected, results)
+            return results
+
+        return super()._compiled(primitive, ran, args, params)
+
+    def _came_out(
+        self, name: str, expected: list[tuple[Outcome, Key | None, Key | None]], results: Sequence[Any]
+    ) -> None:
+        for outcome, key, source in expected:
+            tokens = self._bits_of_result(results[outcome.number])
+            if outcome.element >= len(tokens):
+                continue
+            token = tokens[outcome.element]
+            if key is not None:
+                self.lineage.bind(token, key)
+            else:
+                self.lineage.out(source, f"a key that `{name}` returned", token, self.where.now(3)[0])
+
+    def _bits_of_result(self, result: Any) -> list[Any]:
+        if _compat.is_key_aval(result):
+            return self._bits(result)
+        words = np.ascontiguousarray(result)
+        impl = str(jax.config.jax_default_prng_impl)  # type: ignore[attr-defined]
+        return [(impl, row.tobytes()) for row in words.reshape(-1, words.shape[-1])]
+
+    def _apply(self, effects: Effects, args: Sequence[Any], sampler: bool) -> None:
+        before, self._applying, self._doubled = self._applying, True, []
+        try:
+            super()._apply(effects, args, sampler)
+        finally:
+            self._applying = before
+        if isinstance(effects, Story) and effects.steps:
+            self._safely(self._tell_story, effects, args, sampler)
+
+    def _tell_story(self, story: Story, args: Sequence[Any], sampler: bool) -> None:
+        """Add what a compiled function does to these arguments."""
+        here, _ = self._now(4)
+        telling = _Telling(self, story, args)
+
+        def place_of(step: Step) -> Place:
+            told = None if sampler else story.places.get(id(step.draw), step)
+            if told is step:
+                told = story.places[id(step.draw)] = self._place_of(step.draw)
+            return told if isinstance(told, Place) else here
+
+        # A draw in a loop is a step for what the loop carries and one for what it was given.
+        looped = {id(step.draw) for step in story.steps if in_loop(step.origin)}
+        looped.update(id(draw) for reuse in story.reuses if reuse.why for draw in (reuse.first, reuse.second))
+        made: dict[int, list[Use]] = {}
+        seen: set[tuple[int, int]] = set()
+        for step in story.steps:
+            key = telling.key(step.origin)
+            if key is None or (id(key), id(step.draw)) in seen:
+                continue
+            seen.add((id(key), id(step.draw)))
+            place = place_of(step)
+            use = self.lineage.use(
+                key,
+                "split" if step.total else "draw",
+                step.label if step.total else _drawn_as(step.label, place),
+                place,
+                within=story.name,
+                looped=id(step.draw) in looped,
+                total=step.total,
+            )
+            if use is not None:
+                made.setdefault(id(step.draw), []).append(use)
+        for reuse in story.reuses:
+            if (self._place_of(reuse.first) or here, self._place_of(reuse.second) or here) in self._told:
+                for draw in (reuse.first, reuse.second):
+                    for use in made.get(id(draw), ()):
+                        use.reused = True
+        for names, places in self._doubled:
+            if (key := self.lineage.known(names)) is not None:
+                self.lineage.mark(key, places)
+
+
+class _Telling:
+    """The keys of one compiled call: what the origins in a story are, given these arguments."""
+
+    def __init__(self, watch: LineageWatch, story: Story, args: Sequence[Any]) -> None:
+        self._watch = watch
+        self._story = story
+        self._args = args
+        self._tokens: dict[int, list[Any]] = {}
+        self._keys: dict[int, Key | None] = {}  # by the identity of the origin
+
+    def outcomes(self) -> list[tuple[Outcome, Key | None, Key | None]]:
+        """The keys that will come out; with those of unknown origin, one that went in."""
+        source = next((key for step in self._story.steps if (key := self.key(step.origin)) is not None), None)
+        return [(each, self.key(each.origin), source) for each in self._story.outcomes]
+
+    def key(self, origin: Origin | None) -> Key | None:
+        """The key, which is added where nobody has met it."""
+        if origin is None:
+            return None
+        if id(origin) not in self._keys:
+            self._keys[id(origin)] = self._found(origin)
+        return self._keys[id(origin)]
+
+    def _found(self, origin: Origin) -> Key | None:
+        lineage = self._watch.lineage
+        kind = origin[0]
+        if kind == "loop":
+            return self.key(origin[1])
+        if kind == "split":
+            _, above, total, index = origin
+            parent = self.key(above)
+            use = parent.split(total) if parent is not None else None
+            return None if use is None else lineage.child(use, index)
+        if kind == "fold":
+            parent = self.key(origin[1])
+            data = self._number(origin[2])
+            number = None if data is None else as_number(data)
+            return None if parent is None else lineage.fold(parent, number, None)
+        token = self._token(origin)
+        return None if token is None else lineage.of(token)
+
+    def _token(self, origin: Origin) -> Any:
+        kind = origin[0]
+        if kind == "bits":
+            return origin[2], origin[1]
+        if kind == "input":
+            _, number, element = origin
+            if number not in self._tokens:
+                self._tokens[number] = self._watch._bits(self._args[number])
+            tokens = self._tokens[number]
+            return tokens[element] if element < len(tokens) else None
+        if kind == "wrap":
+            _, number, element, count, impl = origin
+            words = np.ascontiguousarray(self._args[number]).ravel()[element : element + count]
+            return impl, words.tobytes()
+        seed = int(self._number(origin[1]))
+        token = seeded(seed, origin[2])
+        self._watch.lineage.born(token, f"jax.random.key({seed})", None)
+        return token
+
+    def _number(self, data: Any) -> Any:
+        return np.asarray(self._args[data[1]]).ravel()[data[2]] if isinstance(data, tuple) else data
+
+
+def _drawn_as(label: str, place: Place) -> str:
+    """What is drawn, by the name of the function of ``jax.random`` that the line calls."""
+    if place.called in _SAMPLERS:
+        _, _, kind = label.partition(" ")
+        return f"{place.called} {kind}".strip()
+    return label
