@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+import jax
+
 from pytest_purestate._runtime.assertions.modes import MODES, Again
+from pytest_purestate._runtime.causes import help_on_gpu
 from pytest_purestate._runtime.failures import Problem, PurityError
 from pytest_purestate._runtime.graph import take_picture
 from pytest_purestate._runtime.hidden import GENERATORS, HiddenState, name_of
-from pytest_purestate._runtime.inputs import check_function, check_output, take_inputs
+from pytest_purestate._runtime.inputs import Inputs, check_function, check_output, take_inputs
 from pytest_purestate._runtime.settings import settings_in_force
 from pytest_purestate._runtime.trees import compare
 
@@ -89,7 +92,7 @@ def assert_deterministic(
             other = again.run()
             found = compare(first, other, "output", placement=again.placement, max_ulp=max_ulp)
             if found:
-                raise _failure(fn, way, number, again, found.problems, hidden.changes())
+                raise _failure(fn, inputs, way, number, again, found.problems, hidden.changes())
     return output
 
 
@@ -113,6 +116,7 @@ def _check_options(runs: object, across: object, max_ulp: object) -> None:
 
 def _failure(
     fn: Callable[..., Any],
+    inputs: Inputs,
     way: str,
     number: int,
     again: Again,
@@ -120,7 +124,8 @@ def _failure(
     hidden: tuple[Problem, ...],
 ) -> PurityError:
     special = f" ({again.label})" if again.label else ""
-    help = MODES[way].help
+    on_gpu = way in ("calls", "recompile") and jax.default_backend() == "gpu"
+    help = (help_on_gpu(fn, inputs.args) if on_gpu else "") or MODES[way].help
     if hidden:
         by_random = all(problem.path in GENERATORS for problem in hidden)
         help = _RANDOM_HELP if by_random else _HIDDEN_HELP
