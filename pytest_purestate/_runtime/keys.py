@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import jax
 import numpy as np
 
-from pytest_purestate._runtime import _compat
+from pytest_purestate._runtime import _compat, events
 from pytest_purestate._runtime.frames import user_place
 
 if TYPE_CHECKING:
@@ -105,7 +105,10 @@ class KeyStream:
         """The next key of a stream, asked for by another file and line than the caller's; for fixtures."""
         (index,) = self._advance(name, 1, place)
         with _undisturbed():
-            return self._shown(_fold(self._stream(name), _words(str(index))))
+            key = self._shown(_fold(self._stream(name), _words(str(index))))
+        if events.listeners:
+            events.tell(events.Handed(name, index, key, place))
+        return key
 
     def take(self, n: int, name: str = "") -> jax.Array:
         """The next ``n`` keys of a stream in one array; they are the keys that ``n`` calls would give.
@@ -121,10 +124,14 @@ class KeyStream:
             raise TypeError(f"the number of keys must be an integer, not {n!r}")
         if n < 0:
             raise ValueError(f"the number of keys must not be negative: {n}")
-        indices = self._advance(name, n, user_place())
+        place = user_place()
+        indices = self._advance(name, n, place)
         with _undisturbed():
             words = np.array([_words(str(index)) for index in indices], np.uint32).reshape(n, _WORDS)
-            return self._shown(_fold_many(self._stream(name), words))
+            keys = self._shown(_fold_many(self._stream(name), words))
+        if events.listeners:
+            events.tell(events.Handed(name, indices.start, keys, place))
+        return keys
 
     def rngs(self, *names: str) -> dict[str, jax.Array]:
         """The next key of each named stream, as the ``rngs`` of linen's ``init`` and ``apply``.

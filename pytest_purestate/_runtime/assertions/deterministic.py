@@ -7,9 +7,11 @@ from typing import Any, TypeVar
 
 import jax
 
+from pytest_purestate._runtime import events
 from pytest_purestate._runtime.assertions.modes import MODES, Again
 from pytest_purestate._runtime.causes import help_on_gpu
 from pytest_purestate._runtime.failures import Problem, PurityError
+from pytest_purestate._runtime.frames import user_place
 from pytest_purestate._runtime.graph import take_picture
 from pytest_purestate._runtime.hidden import GENERATORS, HiddenState, name_of
 from pytest_purestate._runtime.inputs import Inputs, check_function, check_output, take_inputs
@@ -92,8 +94,24 @@ def assert_deterministic(
             other = again.run()
             found = compare(first, other, "output", placement=again.placement, max_ulp=max_ulp)
             if found:
-                raise _failure(fn, inputs, way, number, again, found.problems, hidden.changes())
+                error = _failure(fn, inputs, way, number, again, found.problems, hidden.changes())
+                _tell(fn, across, runs, error.problems, way)
+                raise error
+    _tell(fn, across, runs)
     return output
+
+
+def _tell(
+    fn: Callable[..., Any],
+    across: Sequence[str],
+    runs: int,
+    problems: tuple[Problem, ...] = (),
+    failed: str = "",
+) -> None:
+    if events.listeners:
+        ways = tuple(dict.fromkeys(across))
+        name = "assert_deterministic"
+        events.tell(events.Checked(name, name_of(fn), problems, ways, failed, runs, user_place()))
 
 
 def _check_options(runs: object, across: object, max_ulp: object) -> None:

@@ -53,10 +53,11 @@ class LineageWatch(KeyWatch):
         super().clear()
         self.lineage.clear()
 
-    def handed(self, label: str, key: Any, place: tuple[str, int]) -> None:
-        """A stream gave a key, which goes by this name."""
-        for token in self._bits(self._quietly(partial(as_typed, key))):
-            self.lineage.handed(token, label, Place(*place))
+    def handed(self, label: Callable[[int], str], key: Any, place: tuple[str, int]) -> None:
+        """A stream gave a key, or several; ``label`` says what each goes by."""
+        tokens = self._safely(lambda: self._bits(as_typed(key))) or ()
+        for at, token in enumerate(tokens):
+            self.lineage.handed(token, label(at), Place(*place))
 
     # --- primitives that run by themselves ------------------------------------------------------
 
