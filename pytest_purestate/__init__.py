@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         check_source,
     )
     from pytest_purestate._runtime.assertions.deterministic import assert_deterministic
+    from pytest_purestate._runtime.assertions.no_key_reuse import assert_no_key_reuse
     from pytest_purestate._runtime.assertions.no_retrace import assert_no_retrace
     from pytest_purestate._runtime.assertions.pure import assert_pure
     from pytest_purestate._runtime.assertions.resumable import assert_resumable
@@ -40,6 +41,7 @@ __all__ = [
     "RelatedPlace",
     "__version__",
     "assert_deterministic",
+    "assert_no_key_reuse",
     "assert_no_retrace",
     "assert_pure",
     "assert_resumable",
@@ -62,6 +64,7 @@ _HOMES = {
     "PurityError": "_runtime.failures",
     "RelatedPlace": "_check.library",
     "assert_deterministic": "_runtime.assertions.deterministic",
+    "assert_no_key_reuse": "_runtime.assertions.no_key_reuse",
     "assert_no_retrace": "_runtime.assertions.no_retrace",
     "assert_pure": "_runtime.assertions.pure",
     "assert_resumable": "_runtime.assertions.resumable",

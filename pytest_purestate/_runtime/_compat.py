@@ -36,6 +36,7 @@ __all__ = [
     "is_nnx_variable",
     "is_ref",
     "is_replay",
+    "is_shape_only",
     "is_tracer",
     "key_words",
     "nnx_variable_class",
@@ -304,6 +305,11 @@ def is_replay(source: Any, words: tuple[str, ...]) -> bool:
     return any(name.startswith("backward_pass") and file.endswith("ad.py") for file, _, name in frames)
 
 
+def is_shape_only() -> bool:
+    """Whether what runs now is traced for its shapes alone, by ``jax.eval_shape``."""
+    return any(name == "eval_shape" and "jax" in file for file, _, name in _frames())
+
+
 def _frames() -> Iterator[tuple[str, int, str]]:
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
@@ -334,12 +340,14 @@ def function_name(jaxpr: Any) -> str:
 Seam = Callable[..., Any]
 
 
-def replace_seam(call: Seam, traced: Callable[[Any], None]) -> Callable[[], None] | None:
+def replace_seam(
+    call: Seam, traced: Callable[[Any], None], *, alone: bool = False
+) -> Callable[[], None] | None:
     """Let every primitive that runs outside of a trace, and every compiled call, go through ``call(primitive, run, ...)``, and
     every jaxpr that is traced for a compiled function through ``traced``.
 
     It takes the place of JAX's own checker of key reuse, which has to be on for that. Gives what undoes it, or
-    None where JAX has no such place.
+    None where JAX has no such place, or somebody wants that checker itself; ``alone`` takes its place all the same.
     """
     try:
         from jax.experimental.key_reuse import _core
@@ -349,16 +357,19 @@ def replace_seam(call: Seam, traced: Callable[[Any], None]) -> Callable[[], None
     if not all(hasattr(_core, name) for name in names) or not hasattr(jax.config, "jax_debug_key_reuse"):
         return None
     before = {name: getattr(_core, name) for name in names}
-    if jax.config.jax_debug_key_reuse:
-        return None  # somebody wants that checker itself
+    was_on = bool(jax.config.jax_debug_key_reuse)
+    if was_on and not alone:
+        return None
     setattr(_core, names[0], call)
     setattr(_core, names[1], traced)
-    jax.config.update("jax_debug_key_reuse", True)  # type: ignore[no-untyped-call]
-    if jax.__version_info__ < (0, 7):
+    if not was_on:
+        jax.config.update("jax_debug_key_reuse", True)  # type: ignore[no-untyped-call]
+    if not was_on and jax.__version_info__ < (0, 7):
         jax.clear_caches()  # type: ignore[no-untyped-call]  # what was compiled before goes by another way there
 
     def undo() -> None:
-        jax.config.update("jax_debug_key_reuse", False)  # type: ignore[no-untyped-call]
+        if not was_on:
+            jax.config.update("jax_debug_key_reuse", False)  # type: ignore[no-untyped-call]
         for name, value in before.items():
             setattr(_core, name, value)
 
@@ -422,7 +433,7 @@ def watch_host_reads(decide: Decide) -> Callable[[], None] | None:
     if not isinstance(value, property) or value.fget is None:
         return None
     read_value: Callable[[Any], Any] = value.fget
-    before: list[tuple[Any, str, Any]] = [(kind, "_value", value)]
+    before: list[tuple[Any, str, Any]] = []
 
     def allowed(array: Any, how: str, read: Callable[[], Any]) -> Any:
         if (done := decide(array, how)) is None:
@@ -432,14 +443,16 @@ def watch_host_reads(decide: Decide) -> Callable[[], None] | None:
         done()
         return found
 
-    kind._value = property(lambda self: allowed(self, "", lambda: read_value(self)))  # type: ignore[attr-defined]
+    def replace(holder: Any, name: str, new: Any) -> None:
+        before.append((holder, name, getattr(holder, name)))
+        setattr(holder, name, new)
+
+    replace(kind, "_value", property(lambda self: allowed(self, "", lambda: read_value(self))))
     if (buffer := vars(kind).get("__buffer__")) is not None:
-        before.append((kind, "__buffer__", buffer))
-        kind.__buffer__ = lambda self, flags: allowed(self, "", lambda: buffer(self, flags))  # type: ignore[attr-defined]
+        replace(kind, "__buffer__", lambda self, flags: allowed(self, "", lambda: buffer(self, flags)))
     else:
         for name in ("array", "asarray", "asanyarray", "ascontiguousarray"):
-            before.append((np, name, getattr(np, name)))
-            setattr(np, name, _reading(getattr(np, name), name, kind, allowed))
+            replace(np, name, _reading(getattr(np, name), name, kind, allowed))
 
     def undo() -> None:
         for holder, name, original in before:
@@ -456,7 +469,7 @@ def _reading(convert: Callable[..., Any], name: str, kind: type, allowed: Callab
             value = next((item for item in value if isinstance(item, kind)), None)
         if not isinstance(value, kind):
             return convert(*args, **options)
-        return allowed(value, f"np.{name}", lambda: convert(*args, **options))
+        return allowed(value, f"np.{name}(...)", lambda: convert(*args, **options))
 
     return converting
 

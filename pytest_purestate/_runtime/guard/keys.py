@@ -335,6 +335,8 @@ class KeyWatch:
         place, ledger = self._now(3, _compat.is_linen_entry)
         what = f"given to a linen module as `{stream}`"
         if traced:
+            if _compat.is_shape_only():
+                return
             self._spend(
                 ledger, (("tracer", id(key)),), Spending(place, what, (id(root), stream), (key, root))
             )
