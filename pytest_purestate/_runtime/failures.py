@@ -17,7 +17,10 @@ class Problem:
     Attributes:
         kind: one of ``value``, ``dtype``, ``shape``, ``weak-type``, ``sharding``, ``type``, ``added``,
             ``removed``, ``order``, ``identity``, ``deleted`` and ``hidden-state``; of `assert_pure` also
-            ``argument``, ``host-rng``, ``output``, ``side-effect``, ``leak`` and ``trace``; ``key-reuse``; ``not-saved``.
+            ``argument``, ``host-rng``, ``output``, ``side-effect``, ``leak`` and ``trace``; ``key-reuse``; ``same-key``; ``not-saved``;
+            ``editable``; ``transfer``; of `assert_donated` ``not-donated`` and ``donated-twice``;
+            of `assert_no_retrace` ``retrace``, ``recompile``, ``static``, ``function``, ``structure``, ``device`` and
+            ``config``.
         path: the place as one would write it in Python, ``state.params['dense']['kernel'][3, 1]``.
         message: what happened there, a sentence without the path.
         before: the first value as text, or an empty string where there was none.
