@@ -37,13 +37,14 @@ class Store:
 
     Attributes:
         label: what to call it in a message.
-        save: given the state and an empty folder, saves; gives what `restore` needs.
-        restore: given that and a template of the state (see `blank`), which it may use up, gives the state.
+        save: given the state, an empty folder and what to call the state, saves; gives what `restore` needs.
+        restore: given that, a template of the state (see `blank`), which it may use up, and what to call the state,
+            gives the state.
     """
 
     label: str
-    save: Callable[[Any, Path], Any]
-    restore: Callable[[Any, Any], Any]
+    save: Callable[[Any, Path, str], Any]
+    restore: Callable[[Any, Any, str], Any]
 
 
 def store_of(via: object) -> Store:
@@ -72,7 +73,7 @@ def store_of(via: object) -> Store:
     return _pair(*via)
 
 
-def round_trip(store: Store, state: Any, template: Any) -> Any:
+def round_trip(store: Store, state: Any, template: Any, name: str = "state") -> Any:
     """Save a state into a temporary folder and restore it from there. Neither is used up.
 
     Raises:
@@ -80,8 +81,8 @@ def round_trip(store: Store, state: Any, template: Any) -> Any:
     """
     __tracebackhide__ = True
     with tempfile.TemporaryDirectory(prefix="purestate-") as folder:
-        saved = store.save(copy_value(state, "state"), Path(folder))
-        return store.restore(saved, copy_value(template, "template"))
+        saved = store.save(copy_value(state, name), Path(folder), name)
+        return store.restore(saved, copy_value(template, "template"), name)
 
 
 def blank(state: Any, fill: int = 0) -> Any:
@@ -154,39 +155,39 @@ def _filled(template: Any, restored: Any) -> Any:
     return jax.tree.unflatten(treedef, made)
 
 
-def _leaves(plain: Any) -> Iterator[tuple[str, Any]]:
+def _leaves(plain: Any, name: str = "state") -> Iterator[tuple[str, Any]]:
     for path, leaf in jax.tree_util.tree_flatten_with_path(plain)[0]:
-        yield "state" + jax.tree_util.keystr(path), leaf
+        yield name + jax.tree_util.keystr(path), leaf
 
 
 def _library(
     label: str,
     write: Callable[[Any, Path], None],
     read: Callable[[Path, Any], Any],
-    refused: Callable[[Any], list[Problem]],
+    refused: Callable[[Any, str], list[Problem]],
     help: str,
 ) -> Store:
     """A store of a library; its own errors become failures that name it."""
 
-    def save(state: Any, folder: Path) -> Path:
+    def save(state: Any, folder: Path, name: str) -> Path:
         __tracebackhide__ = True
         plain = _plain(state)
         path = folder / "state"
-        if problems := refused(plain):
-            raise PurityError(f"`state` cannot be saved through {label}", problems, ("saved", ""), help=help)
+        if problems := refused(plain, name):
+            raise PurityError(f"`{name}` cannot be saved through {label}", problems, ("saved", ""), help=help)
         try:
             write(plain, path)
         except Exception as error:
-            raise PurityError(f"`state` cannot be saved through {label}: {error}", help=help) from error
+            raise PurityError(f"`{name}` cannot be saved through {label}: {error}", help=help) from error
         return path
 
-    def restore(path: Path, template: Any) -> Any:
+    def restore(path: Path, template: Any, name: str) -> Any:
         __tracebackhide__ = True
         try:
             restored = read(path, _plain(template))
         except Exception as error:
             raise PurityError(
-                f"`state` cannot be restored through {label} into a state as it is at first: {error}",
+                f"`{name}` cannot be restored through {label} into a state as it is at first: {error}",
                 help="a resumed program restores into what it makes at its start: keep structure and shapes of "
                 "the state from step to step",
             ) from error
@@ -210,15 +211,15 @@ def _read_flax(path: Path, template: Any) -> Any:
     return serialization.from_bytes(template, path.read_bytes())
 
 
-def _refused_by_flax(plain: Any) -> list[Problem]:
+def _refused_by_flax(plain: Any, name: str) -> list[Problem]:
     problems = [
         _unstorable(path, "msgpack has no typed keys", leaf)
-        for path, leaf in _leaves(plain)
+        for path, leaf in _leaves(plain, name)
         if isinstance(leaf, jax.Array) and _compat.is_key_aval(leaf)
     ]
     return problems + [
         _unstorable(path, "it has no rule for this class", leaf)
-        for path, leaf in _unknown_to_flax(plain, "state")
+        for path, leaf in _unknown_to_flax(plain, name)
     ]
 
 
@@ -230,14 +231,14 @@ def _unknown_to_flax(value: Any, path: str) -> Iterator[tuple[str, Any]]:
     if told is value and told is not None and not jax.tree_util.all_leaves([value]):
         yield path, value
     elif isinstance(told, dict):
-        for name in told:
+        for part in told:
             if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
-                yield from _unknown_to_flax(value[int(name)], f"{path}[{name}]")
+                yield from _unknown_to_flax(value[int(part)], f"{path}[{part}]")
             elif hasattr(value, "__getitem__") and not isinstance(value, tuple):
-                for key in (key for key in value if str(key) == name):
+                for key in (key for key in value if str(key) == part):
                     yield from _unknown_to_flax(value[key], f"{path}[{key!r}]")
             else:
-                yield from _unknown_to_flax(getattr(value, name), f"{path}.{name}")
+                yield from _unknown_to_flax(getattr(value, part), f"{path}.{part}")
 
 
 # orbax.checkpoint
@@ -259,10 +260,10 @@ def _read_orbax(path: Path, template: Any) -> Any:
         return checkpointer.restore(path, {"state": template})["state"]
 
 
-def _refused_by_orbax(plain: Any) -> list[Problem]:
+def _refused_by_orbax(plain: Any, name: str) -> list[Problem]:
     # Known beforehand, because an error in the middle leaves threads of orbax behind, which log theirs.
     problems = []
-    for path, leaf in _leaves(plain):
+    for path, leaf in _leaves(plain, name):
         if not isinstance(leaf, jax.Array | np.ndarray | int | float) or isinstance(leaf, np.generic):
             problems.append(_unstorable(path, f"it has no {type(leaf).__name__}", leaf))
         elif isinstance(leaf, jax.Array | np.ndarray) and leaf.size == 0:
@@ -281,10 +282,10 @@ def _read_npz(path: Path, template: Any) -> Any:
     return jax.tree.unflatten(jax.tree.structure(template), read_npz(path, list(_leaves(template))))
 
 
-def _refused_by_npz(plain: Any) -> list[Problem]:
+def _refused_by_npz(plain: Any, name: str) -> list[Problem]:
     return [
         _unstorable(path, "without pickle it has no objects", leaf)
-        for path, leaf in _leaves(plain)
+        for path, leaf in _leaves(plain, name)
         if not isinstance(leaf, jax.Array)
         and not isinstance(leaf, str | bytes)
         and np.asarray(leaf).dtype.hasobject
@@ -333,14 +334,14 @@ def _pair(save: Callable[..., Any], restore: Callable[..., Any]) -> Store:
     __tracebackhide__ = True
     writes, takes_template = _required(save, "save") == 2, _required(restore, "restore") == 2
 
-    def saved(state: Any, folder: Path) -> Any:
+    def saved(state: Any, folder: Path, name: str) -> Any:
         path = folder / "state"
         if not writes:
             return save(state)
         save(state, path)
         return path
 
-    def restored(stored: Any, template: Any) -> Any:
+    def restored(stored: Any, template: Any, name: str) -> Any:
         return restore(stored, template) if takes_template else restore(stored)
 
     return Store(f"(`{name_of(save)}`, `{name_of(restore)}`)", saved, restored)
