@@ -128,6 +128,7 @@ class Scope:
         self.levels = levels
         self.item = item
         self.found: list[tuple[str, str]] = []  # concern and text
+        self.problems: list[tuple[str, Problem]] = []  # concern, and place by place
         self._told = 0
         self.compilations: Compilations | None = None
         self.max_traces: int | None = None
@@ -146,6 +147,8 @@ class Scope:
             watch.follow()
             watch.clear()
             watch.allowed = 0 if self.on("keys") else 1
+        if guard.ready and self.on("state"):
+            guard.watch_states()
 
     def on(self, concern: str) -> bool:
         """Whether a concern is looked for in this test."""
@@ -162,6 +165,7 @@ class Scope:
         from pytest_purestate._runtime.failures import listed
 
         if problems:
+            self.problems += [(concern, problem) for problem in problems]
             self.add(
                 concern,
                 "\n".join([_TITLES[concern] + when, *listed(problems), f"  help: {help or _HELP[concern]}"]),
@@ -256,7 +260,9 @@ class Guard:
         self.scope: Scope | None = None
         self.note = ""
         self.ready = False
+        self.lineages = False  # whether somebody wants to see what became of each key
         self._confessed = False
+        self._creation: Callable[[], None] | None = None
         self._patterns: list[str] = config.getini("python_files")
         self._reported: list[tuple[str, str, str, str]] = []  # node, concern, level, first line
         self._compiled: dict[str, tuple[float, int, int]] = {}
@@ -280,12 +286,29 @@ class Guard:
         if getattr(sys.modules["jax"].config, "jax_debug_key_reuse", False):
             self.note = "keys are not watched: JAX's own checker is on (jax_debug_key_reuse)"
             return
-        self.keys = KeyWatch(Where(self._is_test), self._reused)
+        kind = KeyWatch
+        if self.lineages:
+            from pytest_purestate._runtime.guard.lineage_watch import LineageWatch as kind
+        self.keys = kind(Where(self._is_test), self._reused)
         if not self.keys.start():
             self.note = "this JAX has no place to watch from: only direct calls of jax.random are seen"
 
+    def watch_states(self) -> None:
+        """Hear of the train states that are created, once their class is loaded."""
+        if self._creation is None:
+            from pytest_purestate._runtime.guard.states import watch_creation
+
+            self._creation = watch_creation(self._created)
+
+    def _created(self, name: str, state: object) -> None:
+        if self.scope is not None:
+            self.scope.watch_state(name, state)
+
     def pytest_unconfigure(self) -> None:
         """Leave JAX as it was."""
+        if self._creation is not None:
+            self._creation()
+            self._creation = None
         if self.keys is not None:
             self.keys.stop()
             self.keys = None
