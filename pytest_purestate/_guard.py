@@ -187,7 +187,7 @@ class Scope:
             lines.append(f"  each time here: {shown(reuse.first)}")
         self.add("keys", "\n".join([*lines, f"  help: {_HELP['keys']}"]))
 
-    def watch_state(self, name: str, state: Any) -> None:
+    def watch_state(self, name: str, state: Any, *, hold: bool = False) -> None:
         """Look after a state until the end of the test."""
         if not self.on("state"):
             return
@@ -195,7 +195,7 @@ class Scope:
             from pytest_purestate._runtime.guard.states import StateWatch
 
             self._states = StateWatch()
-        self._states.register(name, state)
+        self._states.register(name, state, hold=hold)
 
     def hold(self, name: str, value: Any) -> None:
         """Remember what the test was given."""
@@ -225,7 +225,7 @@ class Scope:
             state = make(*args, **options)
             self._made += 1
             self.hold(f"state#{self._made}", state)
-            self.watch_state("state", state)
+            self.watch_state("state", state, hold=True)
             return state
 
         return watched
@@ -302,7 +302,7 @@ class Guard:
 
     def _created(self, name: str, state: object) -> None:
         if self.scope is not None:
-            self.scope.watch_state(name, state)
+            self.scope.watch_state(name, state, hold=True)
 
     def pytest_unconfigure(self) -> None:
         """Leave JAX as it was."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -605,3 +606,64 @@ def test_frozen_states_raise_where_they_are_edited(pytester: pytest.Pytester) ->
     assert '    state.params["bias"] = np.zeros(3)\n' in text
     assert "ValueError: FrozenDict is immutable." in text
     assert "ValueError: assignment destination is read-only" in text
+
+
+CREATED = """\
+import jax.numpy as jnp
+import optax
+from flax.training import train_state
+from flax.training.train_state import TrainState
+
+
+class Mine(TrainState):
+    extra: int = 0
+
+
+def create():
+    return Mine.create(apply_fn=None, params={"w": jnp.ones(2)}, tx=optax.sgd(0.1))
+
+
+def step(state, grads):
+    state.params["w"] = state.params["w"] - grads
+    return state
+
+
+def pure(state, grads):
+    return state.replace(params={"w": state.params["w"] - grads})
+"""
+
+
+def test_a_train_state_that_the_code_creates_is_watched(pytester: pytest.Pytester) -> None:
+    tests = """\
+    import jax
+    import jax.numpy as jnp
+    from model import create, pure, step
+
+    def test_edits():
+        assert step(create(), 1.0).params["w"].sum() == 0
+
+    def test_is_held():
+        state = create()
+        step(state, 1.0)
+
+    def test_pure():
+        state = create()
+        assert jax.jit(pure)(state, 1.0).params["w"].sum() == 0
+        assert jax.eval_shape(create).params["w"].shape == (2,)
+    """
+    write(pytester.path, {"model.py": CREATED, "test_it.py": textwrap.dedent(tests)})
+    options = ("--purestate", "-o", "purestate_paths=test_it.py")
+    result = run(pytester, *options, "-rA")
+    assert outcomes(result) == {
+        "FAILED test_it.py::test_is_held",
+        "FAILED test_it.py::test_edits",
+        "PASSED test_it.py::test_pure",
+    }
+    result.stdout.fnmatch_lines(
+        [
+            "state is edited in place (in the call of the test)",
+            "  Mine(model.py:12).params?'w'??0?: 2 of 2 elements changed",
+            "    before: 1.0",
+            "    after:  0.0",
+        ]
+    )

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import sys
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -21,10 +23,11 @@ import numpy as np
 
 from pytest_purestate._runtime import _compat
 from pytest_purestate._runtime.failures import Problem
+from pytest_purestate._runtime.frames import user_place
 from pytest_purestate._runtime.graph import Node, Policy, iter_nodes, take_picture
 from pytest_purestate._runtime.trees import compare
 
-__all__ = ["StateWatch", "states_in"]
+__all__ = ["StateWatch", "states_in", "watch_creation"]
 
 _HELD = 64
 _MAX_BYTES = 1 << 24
@@ -133,8 +136,8 @@ class StateWatch:
     donates it, a cached property, and what modules and variables of nnx and mutable references do.
 
     A state is held weakly where that can be, as for every ``TrainState``; nobody can see any more what became of
-    one that is garbage. Dicts and tuples cannot be held so. They are held, the last 64 of them, until `clear`;
-    an older one is looked at for the last time when it makes room.
+    one that is garbage. Dicts and tuples cannot be held so, and local variables of a test end before it is looked. They are
+    held, the last 64 of them, until `clear`; an older one is looked at for the last time when it makes room.
     """
 
     def __init__(self) -> None:
@@ -142,12 +145,13 @@ class StateWatch:
         self._held: OrderedDict[int, _Watched] = OrderedDict()
         self._found: list[Problem] = []
 
-    def register(self, name: str, state: object) -> None:
+    def register(self, name: str, state: object, *, hold: bool = False) -> None:
         """Watch a state from now on. Does nothing for one that is watched, inside a trace, or for an nnx module.
 
         Args:
             name: what to call it in a path: ``state`` in ``state.params['w'][1]``.
             state: the state.
+            hold: keep it, so that it is seen what became of it when nobody else has it any more.
         """
         number = id(state)
         if number in self._weak or number in self._held or _compat.tracing():
@@ -166,11 +170,14 @@ class StateWatch:
             watched.pop(number, None)
 
         try:
-            self._weak[number] = _Watched(name, weakref.ref(state, forget), fingerprint)
+            if not hold:
+                self._weak[number] = _Watched(name, weakref.ref(state, forget), fingerprint)
+                return
         except TypeError:
-            self._held[number] = _Watched(name, lambda: state, fingerprint)
-            if len(self._held) > _HELD:
-                self._found += _changes(self._held.popitem(last=False)[1])
+            pass
+        self._held[number] = _Watched(name, lambda: state, fingerprint)
+        if len(self._held) > _HELD:
+            self._found += _changes(self._held.popitem(last=False)[1])
 
     def changes(self) -> tuple[Problem, ...]:
         """How every state that is watched differs from what it was, in the order in which they were registered."""
@@ -290,6 +297,33 @@ def _keypath(structure: Any, index: int) -> str:
     numbered = jax.tree_util.tree_unflatten(structure, list(range(structure.num_leaves)))
     paths, _ = jax.tree_util.tree_flatten_with_path(numbered)
     return jax.tree_util.keystr(paths[index][0])
+
+
+def watch_creation(made: Callable[[str, object], None]) -> Callable[[], None] | None:
+    """Call ``made(name, state)`` when a ``TrainState`` of Flax is created, here or in the code under test.
+
+    Gives what undoes it, or None where the class is not loaded.
+    """
+    cls: Any = getattr(sys.modules.get("flax.training.train_state"), "TrainState", None)
+    original = vars(cls).get("create") if cls is not None else None
+    if original is None:
+        return None
+
+    create: Callable[..., Any] = original.__func__
+
+    @functools.wraps(create)
+    def told(cls: Any, **fields: Any) -> Any:
+        state = create(cls, **fields)
+        file, line = user_place()
+        made(f"{type(state).__name__}({Path(file).name}:{line})", state)
+        return state
+
+    cls.create = classmethod(told)  # type: ignore[arg-type]
+
+    def undo() -> None:
+        cls.create = original
+
+    return undo
 
 
 def states_in(name: str, value: Any) -> Iterator[tuple[str, Any]]:
