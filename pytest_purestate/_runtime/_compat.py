@@ -397,7 +397,10 @@ def compile_context() -> tuple[object, ...] | None:
     return (
         settings,
         # Those of the thread, which a context manager sets, and of all threads.
-        *(str(getattr(jax.config, name, None)) for name in ("jax_default_prng_impl", "jax_enable_x64", "jax_default_device")),
+        *(
+            str(getattr(jax.config, name, None))
+            for name in ("jax_default_prng_impl", "jax_enable_x64", "jax_default_device")
+        ),
         *(str(jax.config.values[name]) for name in names),
         tuple(flax_settings.items()),
         tuple(map(tuple, rules())),
@@ -461,7 +464,9 @@ def watch_host_reads(decide: Decide) -> Callable[[], None] | None:
     return undo
 
 
-def _reading(convert: Callable[..., Any], name: str, kind: type, allowed: Callable[..., Any]) -> Callable[..., Any]:
+def _reading(
+    convert: Callable[..., Any], name: str, kind: type, allowed: Callable[..., Any]
+) -> Callable[..., Any]:
     @functools.wraps(convert)
     def converting(*args: Any, **options: Any) -> Any:
         value = args[0] if args else None

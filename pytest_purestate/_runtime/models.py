@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,16 +16,7 @@ from pytest_purestate._runtime import _compat
 if TYPE_CHECKING:
     from flax import nnx
 
-__all__ = ["NnxApply", "Parts", "linen_parts", "nnx_parts", "params_parts", "struct"]
-
-
-_CONCRETE = (
-    jax.errors.ConcretizationTypeError,
-    jax.errors.NonConcreteBooleanIndexError,
-    jax.errors.TracerArrayConversionError,
-    jax.errors.TracerIntegerConversionError,
-)
-"""What JAX raises where code looks at a value that is not there yet."""
+__all__ = ["NnxApply", "Parts", "cast", "nnx_parts", "params_parts", "struct"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,72 +34,24 @@ class Parts:
     collections: dict[str, Any]
 
 
-def linen_parts(
-    model: Any, inputs: tuple[Any, ...], rngs: Any, kwargs: Mapping[str, Any], abstract: bool
-) -> Parts:
-    """Initialise a linen module from the shapes of its inputs, compiled as one function.
+def cast(params: Any, dtype: Any) -> Any:
+    """Params with their floating arrays in another dtype; of shapes for shapes, and None leaves all as it is."""
+    if dtype is None:
+        return params
 
-    Raises:
-        ValueError: its variables depend on the values of the inputs, so shapes are not enough.
-    """
+    def one(leaf: Any) -> Any:
+        if isinstance(leaf, float):
+            return jnp.asarray(leaf, dtype)
+        if not hasattr(leaf, "dtype") or not jnp.issubdtype(leaf.dtype, jnp.floating):
+            return leaf
+        return struct(leaf.shape, dtype) if isinstance(leaf, jax.ShapeDtypeStruct) else leaf.astype(dtype)
 
-    def init(rngs: Any, *inputs: Any) -> Any:
-        return model.init(rngs, *inputs, **kwargs)
-
-    needs_values = ValueError(
-        f"the variables of {type(model).__name__} depend on the values of its inputs, and only their shapes "
-        "are used\n  help: initialise it yourself and pass the params, "
-        "make_train_state(params, apply_fn=model.apply)"
-    )
-    try:
-        structs = jax.eval_shape(init, rngs, *inputs)
-    except _CONCRETE as error:
-        raise needs_values from error
-    if _depends(init, rngs, inputs):
-        raise needs_values
-    variables = dict(
-        structs if abstract else jax.jit(lambda rngs: init(rngs, *jax.tree.map(_zeros, inputs)))(rngs)
-    )
-    return Parts(model.apply, variables.pop("params", {}), variables)
+    return jax.tree.map(one, params)
 
 
-def _depends(init: Callable[..., Any], rngs: Any, inputs: tuple[Any, ...]) -> bool:
-    """Whether a result of ``init`` depends on a value in ``inputs``, found without computing anything.
-
-    Batching follows what depends on what through every primitive: ``vmap`` over the inputs alone refuses to
-    give back an output as one value for the whole batch (``out_axes=None``) if the output differs along it.
-    """
-    if not jax.tree.leaves(inputs):
-        return False
-    batch = jax.tree.map(lambda one: struct((2, *one.shape), one.dtype), inputs)
-    axes = (None, *(0 for _ in inputs))
-    try:
-        jax.eval_shape(jax.vmap(init, in_axes=axes, out_axes=None), rngs, *batch)
-    except ValueError as error:
-        return "out_axes" in str(error)
-    except Exception:
-        return False  # a primitive that has no batching rule: then we cannot tell
-    return False
-
-
-def struct(shape: tuple[int, ...], dtype: Any) -> jax.ShapeDtypeStruct:
+def struct(shape: tuple[int, ...], dtype: Any, **options: Any) -> jax.ShapeDtypeStruct:
     """A shape and a dtype in place of an array."""
-    return jax.ShapeDtypeStruct(shape, dtype)  # type: ignore[no-untyped-call]
-
-
-def _zeros(abstract: jax.ShapeDtypeStruct) -> jax.Array:
-    if not jnp.issubdtype(abstract.dtype, jax.dtypes.prng_key):
-        return jnp.zeros(abstract.shape, abstract.dtype)
-    impl = ""
-
-    def words(key: jax.Array) -> jax.Array:
-        nonlocal impl
-        impl = str(jax.random.key_impl(key))  # known of an abstract key, but not of a struct
-        return jax.random.key_data(key)
-
-    data = jax.eval_shape(words, abstract)
-    keys: jax.Array = jax.random.wrap_key_data(jnp.zeros(data.shape, data.dtype), impl=impl)
-    return keys
+    return jax.ShapeDtypeStruct(shape, dtype, **options)  # type: ignore[no-untyped-call]
 
 
 def nnx_parts(model: Any, inputs: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Parts:
@@ -217,7 +160,7 @@ def params_parts(params: Any) -> Parts:
             continue
         where = f" (`params{jax.tree_util.keystr(path)}` is {leaf!r})" if path else ""
         raise TypeError(
-            "the model must be a linen module, an nnx module or a pytree of arrays, not "
+            "the model must be a module of linen, nnx or equinox, or a pytree of arrays, not "
             f"{type(params).__name__}{where}"
         )
     return Parts(None, params, {})

@@ -400,7 +400,7 @@ NEEDS_VALUES = (
     "  help: initialise it yourself and pass the params, make_train_state(params, apply_fn=model.apply)"
 )
 DENSE = nn.Dense(2)
-NOT_A_MODEL = "the model must be a linen module, an nnx module or a pytree of arrays, not "
+NOT_A_MODEL = "the model must be a module of linen, nnx or equinox, or a pytree of arrays, not "
 NOT_INPUT = ", and inputs are arrays or ShapeDtypeStruct; flags go into init_kwargs"
 
 
