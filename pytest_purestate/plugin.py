@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     import jax
 
     from pytest_purestate._guard import Handle, Scope
+    from pytest_purestate._runtime.determinism import Determinism
     from pytest_purestate._runtime.keys import KeyStream
     from pytest_purestate._runtime.recording import Call
 
-__all__ = ["key", "keys", "make_train_state", "purestate"]
+__all__ = ["deterministic", "key", "keys", "make_train_state", "purestate"]
 
 _SEED = pytest.StashKey[int]()
 _STREAM = pytest.StashKey["KeyStream"]()
@@ -349,6 +350,27 @@ def make_train_state(request: pytest.FixtureRequest) -> Callable[..., Any]:
         make = replay.putting(make)
     scope = _scope(request.config)
     return make if scope is None else scope.watching(make)
+
+
+@pytest.fixture
+def deterministic(request: pytest.FixtureRequest) -> Generator[Determinism, None, None]:
+    """Settings for bitwise repeatable results while this test runs: matrix products in full precision, samples that do not
+    depend on sharding. ``deterministic.settings`` says what is in force.
+
+    On a GPU this needs ``--purestate-deterministic`` as well, and the test fails without: a backend reads that setting
+    when it starts.
+    """
+    try:
+        from pytest_purestate._runtime.determinism import NotDeterministicError, deterministic_settings
+    except ModuleNotFoundError as error:
+        _without_extra(request, error)
+    try:
+        with deterministic_settings() as value:
+            yield value
+    except NotDeterministicError as error:
+        pytest.fail(
+            f"usage error: the fixture `deterministic` cannot hold what it promises\n{error}", pytrace=False
+        )
 
 
 @pytest.fixture
