@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from pytest_purestate._runtime.compilations import Compiled, Function, Trace
 from pytest_purestate._runtime.failures import Problem
-from pytest_purestate._runtime.signatures import Difference, Signature, differences
+from pytest_purestate._runtime.signatures import Difference, Signature, differences, shown_place
 
-__all__ = ["Change", "changes_of", "help_for", "problems_of", "shown_place", "verdict"]
+__all__ = ["Change", "changes_of", "help_for", "problems_of", "verdict"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +92,10 @@ def _of_compilation(
     found = _nearest((each.signature for each in earlier), compiled.signature)
     if not found or not all(each.is_placement for each in found):
         return []
+    now = compiled.signature
+    traced = (each.signature for each in function.traces[1:])
+    if now is not None and any(each is not None and not differences(each, now) for each in traced):
+        return []  # some versions trace again for another mesh, and that is told
     return [_change(function, each, number, compiled.place, traced=False) for each in found]
 
 
@@ -179,13 +181,6 @@ def help_for(problems: Iterable[Problem]) -> str:
     kinds = {problem.kind for problem in problems}
     texts = [text for kind, text in _HELP.items() if kind in kinds]
     return "; ".join(texts) or "call the function once before the block, to compile it there"
-
-
-def shown_place(place: str) -> str:
-    """A file and line as people write it: relative to the current directory where it is below that."""
-    file, _, line = place.rpartition(":")
-    path, here = Path(file), Path.cwd()
-    return f"{os.fspath(path.relative_to(here))}:{line}" if path.is_relative_to(here) else place
 
 
 def _times(count: int) -> str:

@@ -8,9 +8,11 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -21,7 +23,7 @@ from pytest_purestate._runtime._compat_jit import JitCall
 from pytest_purestate._runtime.describe import Policy, describe, type_name
 from pytest_purestate._runtime.hidden import name_of
 
-__all__ = ["Difference", "Signature", "differences", "signature_of"]
+__all__ = ["Difference", "Signature", "differences", "shown_place", "signature_of"]
 
 _WIDTH = 100
 _PLACEMENT = ("device", "sharding")
@@ -50,7 +52,7 @@ class Static:
     value: Any
 
     def __str__(self) -> str:
-        if inspect.isroutine(self.value) or isinstance(self.value, type):
+        if callable(self.value) and hasattr(self.value, "__qualname__"):
             return _function_text(self.value)
         return _cut(re.sub(r" at 0x[0-9a-f]+", "", repr(self.value)))
 
@@ -317,10 +319,15 @@ def _same_sharding(one: Array, other: Array) -> bool:
 def _device(array: Array) -> str:
     if not array.committed:
         return "not bound to a device"
-    devices = array.sharding.device_set
-    if len(devices) == 1:
-        return str(next(iter(devices)))
-    return _cut(str(array.sharding))
+    sharding = array.sharding
+    kind = getattr(sharding, "memory_kind", None)
+    memory = "" if kind in (None, "device", "unpinned_host") else f" in {kind}"
+    if len(sharding.device_set) == 1:
+        return f"{next(iter(sharding.device_set))}{memory}"
+    spec, mesh = getattr(sharding, "spec", None), getattr(sharding, "mesh", None)
+    if spec is None or mesh is None:
+        return _cut(str(sharding))
+    return f"{spec} on a mesh of {dict(mesh.shape)}{memory}"
 
 
 def _labels(path: str, signature: Signature) -> list[str]:
@@ -342,8 +349,15 @@ def _kind_text(part: Part) -> str:
 
 def _function_text(function: Any) -> str:
     code = getattr(_inner(function), "__code__", None)
-    where = f" at {code.co_filename}:{code.co_firstlineno}" if code is not None else ""
+    where = f" at {shown_place(f'{code.co_filename}:{code.co_firstlineno}')}" if code is not None else ""
     return f"{name_of(function)}{where}"
+
+
+def shown_place(place: str) -> str:
+    """A file and line as people write it: relative to the current directory where it is below that."""
+    file, _, line = place.rpartition(":")
+    path, here = Path(file), Path.cwd()
+    return f"{os.fspath(path.relative_to(here))}:{line}" if path.is_relative_to(here) else place
 
 
 def _inner(function: Any) -> Any:
