@@ -72,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_rule(commands)
     _add_explain(commands)
     _add_replay(commands)
+    _add_report(commands)
     clean = commands.add_parser("clean", help="remove the results that are kept")
     clean.set_defaults(run=_clean)
     clean.add_argument("--cache-dir", type=Path, metavar="DIR", help="as for `check`")
@@ -165,6 +166,31 @@ def _add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "folder", nargs="?", type=Path, metavar="FOLDER", help="default: the last one in .purestate/failures"
     )
     replay.add_argument("--show", action="store_true", help="print what the bundle holds, and run nothing")
+
+
+def _add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    report = commands.add_parser(
+        "report",
+        help="write a page about the last run of `pytest --purestate`",
+        epilog="exit status: 0 written, 2 there is nothing to show, or it cannot be written",
+        allow_abbrev=False,
+    )
+    report.set_defaults(run=_report)
+    report.add_argument(
+        "results",
+        nargs="?",
+        type=Path,
+        metavar="RESULTS",
+        help="default: .purestate/report.json, here or above",
+    )
+    report.add_argument(
+        "-o",
+        "--output-file",
+        type=Path,
+        default=Path("purestate-report.html"),
+        metavar="FILE",
+        help="default: purestate-report.html",
+    )
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -284,6 +310,19 @@ def _replay(options: argparse.Namespace) -> int:
     except (_bundle.BundleError, OSError) as error:
         print(f"purestate: {error}", file=sys.stderr)
         return ERROR
+
+
+def _report(options: argparse.Namespace) -> int:
+    from pytest_purestate._pages import data, page
+
+    try:
+        recorded = data.load(options.results or data.find(Path.cwd()))
+        data.write(options.output_file, page.render(recorded["run"], recorded["tests"]))
+    except (data.DataError, OSError) as error:
+        print(f"purestate: {error}", file=sys.stderr)
+        return ERROR
+    print(f"{options.output_file}: {len(recorded['tests'])} tests")
+    return CLEAN
 
 
 def _write(pieces: Iterable[str]) -> None:

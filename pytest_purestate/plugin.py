@@ -51,6 +51,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="what --purestate finds in tests: keys, state, host, compilation, leaks or all = error, warn or off",
     )
     group.addoption(
+        "--purestate-html",
+        metavar="FILE",
+        help="--purestate, and a page about the run: the lineage of every key, states, compilations, determinism",
+    )
+    group.addoption(
         "--purestate-freeze",
         action="store_true",
         help="make_train_state gives states that cannot be edited in place: the line that tries raises (their dicts are "
@@ -116,11 +121,17 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     config.stash[_SEED] = _seed(config)
     config.stash[_BUNDLE_LIMIT] = _bundle_limit(config)
+    if config.option.purestate_html:
+        config.option.purestate = True
     if config.option.purestate:
         from pytest_purestate import _guard, _items
 
         _items.register(config)
         _guard.register(config)
+        if _REPLAY not in os.environ:
+            from pytest_purestate import _report
+
+            _report.register(config, config.stash[_SEED])
     if _REPLAY in os.environ and not hasattr(config, "workerinput"):
         _replay_bundle(config, Path(os.environ[_REPLAY]))
 

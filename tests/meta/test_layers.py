@@ -25,7 +25,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "__main__": ("cli",),
     "config": ("_tomlfile",),
     "_tomlfile": (),
-    "cli": ("_arguments", "_bundle", *CORE),
+    "cli": ("_arguments", "_bundle", "_pages", *CORE),
     "_arguments": ("config",),
     "_backend": (),
     "_bundle": (),
@@ -37,12 +37,15 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "_guard",
         "_bundle",
         "_replay",
+        "_report",
         "_check.engine",
         "_check.model",
         "_runtime",
         "pytest",
     ),
     "_guard": ("_runtime", "pytest"),
+    "_report": ("_pages", "_runtime", "pytest"),
+    "_pages": ("_pages",),
     "_items": ("config", *CORE, "pytest", "_pytest"),
     "_check": (),
     "_check.model": (),
@@ -135,6 +138,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "_check.batch": CORE,
     "_runtime": ("_runtime", "jax", "jaxlib", "flax", "optax", "chex", "orbax", "numpy"),
     "_runtime.failures": (),
+    "_runtime.events": ("_runtime.failures",),
 }
 
 

@@ -1,8 +1,7 @@
 """A lineage as a tree that somebody can read: nested plain data, with what repeats itself told once.
 
 A loop that carries a key on is a chain of a thousand splits, and would be a tree of that depth. It is told as a row of
-steps instead, and steps that are alike are one with a count, as are children of a split that were treated alike. What is
-still too much is left out, and counted; mistakes never are.
+steps instead, and steps that are alike are one with a count, as are children of a split that were treated alike.
 """
 
 from __future__ import annotations
@@ -16,36 +15,35 @@ from pytest_purestate._runtime.guard.places import Place
 __all__ = ["Node", "tree"]
 
 _DEEP = 24
-_NODES = 400
 _CHAIN = 3
 """From so many splits on, each of a child of the one before, they are told as a row."""
+_GROUP = 3
+"""So many that are alike are told once."""
 _PERIODS = 8
 """So many steps may make up what is repeated."""
 
 Node = dict[str, Any]
 """``is``: the kind: those of `Key` and `Use`, or ``unused`` (``times`` keys of a split or of folds), ``again`` (its ``kids`` happened ``times`` times), ``more``
 (``times`` nodes are left out). ``text``; ``at`` and ``in``: place and function; ``within``: the compiled function; ``loop``: in
-each pass of a loop; ``times``, if not once; ``carried``: the child that the next step goes on with; ``bad``: a use too many;
+each pass of a loop; ``times``, if not once; ``carried``: the child that the next step goes on with; ``bad``: ``first`` or ``again``, of a use too many;
 ``kids``."""
 
 
-def tree(lineage: Lineage, shown: Callable[[Place], str], nodes: int = _NODES) -> Node:
+def tree(lineage: Lineage, shown: Callable[[Place], str]) -> Node:
     """The ``roots``, how many ``keys`` and ``uses`` there are, how many are ``bad``, and how many were ``left_out``.
 
     Args:
         lineage: that of one test.
         shown: what a place is called.
-        nodes: how many nodes there may be.
     """
     roots = _alike([_key(key, shown, 0) for key in lineage.roots if key.then or key.how == "stream"])
     keys = list(lineage.all_keys())
     uses = [use for key in keys for use in key.uses.values()]
-    kept = _pruned(roots, [nodes])
     return {
-        "roots": kept,
+        "roots": roots,
         "keys": len(keys),
         "uses": len(uses),
-        "bad": sum(use.reused for use in uses),
+        "bad": sum(bool(use.reused) for use in uses),
         "left_out": lineage.left_out,
     }
 
@@ -83,7 +81,7 @@ def _use(use: Use, shown: Callable[[Place], str], deep: int, carried: int | None
     if use.times > 1:
         node["times"] = use.times
     if use.reused:
-        node["bad"] = True
+        node["bad"] = use.reused
     if carried is not None:
         node["carried"] = carried
     used = [index for index in sorted(use.children) if use.children[index].then and index != carried]
@@ -163,7 +161,7 @@ def _alike(nodes: Sequence[Node]) -> list[Node]:
             out[-1].append(node)
         else:
             out.append([node])
-    return [group[0] if len(group) == 1 else _group(group) for group in out]
+    return [node for group in out for node in ([_group(group)] if len(group) >= _GROUP else group)]
 
 
 def _apart(node: Node) -> Node:
@@ -192,29 +190,3 @@ def _size(key: Key) -> int:
         count += 1
         todo.extend(each.then if isinstance(each, Key) else each.children.values())
     return count
-
-
-def _pruned(nodes: Iterable[Node], room: list[int]) -> list[Node]:
-    """As many nodes as there is room for, and all that lead to a mistake."""
-    kept: list[Node] = []
-    left = 0
-    for node in nodes:
-        if room[0] <= 0 and not _is_bad(node):
-            left += _count(node)
-            continue
-        room[0] -= 1
-        kids = node.get("kids")
-        kept.append({**node, "kids": _pruned(kids, room)} if kids else node)
-    if left:
-        kept.append({"is": "more", "times": left})
-    return kept
-
-
-def _is_bad(node: Node) -> bool:
-    return bool(node.get("bad")) or any(map(_is_bad, node.get("kids", ())))
-
-
-def _count(node: Node) -> int:
-    if node["is"] == "more":
-        return int(node["times"])
-    return 1 + sum(map(_count, node.get("kids", ())))

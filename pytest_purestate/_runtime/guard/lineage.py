@@ -6,7 +6,7 @@ looks like when a test has ended is the business of `branches`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,7 +31,7 @@ class Use:
         looped: it is what every pass of a loop does.
         total: into how many keys it was split, or 0.
         children: those of them that anything was done with, or that are known by their bits.
-        reused: it is the first or the second half of a mistake.
+        reused: ``first`` or ``again``: which half of a mistake it is; empty for none.
     """
 
     what: str
@@ -41,7 +41,7 @@ class Use:
     looped: bool = False
     total: int = 0
     times: int = 0
-    reused: bool = False
+    reused: str = ""
     children: dict[int, Key] = field(default_factory=dict)
 
 
@@ -74,12 +74,14 @@ class Lineage:
         self.left_out = 0
         self._size = 0
         self._keys: dict[Token, Key] = {}
-        self._born: dict[Token, tuple[str, Place | None]] = {}
+        self._born: dict[Token, tuple[str, Place | None, Key | None]] = {}
 
-    def born(self, token: Token, label: str, place: Place | None) -> None:
-        """A key was made of a seed or of words; it becomes a root once it is used."""
-        if len(self._born) < LIMIT:
-            self._born.setdefault(token, (label, place))
+    def born(self, token: Token, label: str, place: Place | None, source: Key | None = None) -> None:
+        """A key was made of a seed or of words, or a compiled function gave it, in which nobody can follow it. It has a place in
+        the tree once it is used; below ``source``, if there is one.
+        """
+        if len(self._born) < LIMIT and token not in self._keys:
+            self._born.setdefault(token, (label, place, source))
 
     def met(self, token: Token) -> bool:
         """Whether the key of these bits is known."""
@@ -95,8 +97,9 @@ class Lineage:
         """The key of these bits; a new root, if nobody has met them before."""
         known = self._keys.get(token)
         if known is None and self._room():
-            known = self._keys[token] = Key("root", *self._born.get(token, ("a key made elsewhere", None)))
-            self.roots.append(known)
+            label, place, source = self._born.get(token, ("a key made elsewhere", None, None))
+            known = self._keys[token] = Key("root" if source is None else "out", label, place)
+            (self.roots if source is None else source.then).append(known)
         return known
 
     def known(self, names: tuple[Token, ...]) -> Key | None:
@@ -151,23 +154,19 @@ class Lineage:
             key.then.append(known)
         return self.bind(token, known)
 
-    def out(self, key: Key | None, label: str, token: Token, place: Place | None) -> None:
-        """A compiled function gave a key of which nothing else is known."""
-        if token in self._keys or not self._room():
-            return
-        self._keys[token] = made = Key("out", label, place)
-        (self.roots if key is None else key.then).append(made)
-
     def bind(self, token: Token | None, key: Key) -> Key:
         """From here on, these bits are this key."""
         if token is not None:
             self._keys.setdefault(token, key)
         return key
 
-    def mark(self, key: Key, places: Sequence[Place]) -> None:
-        """What was done with a key in these places was one time too often."""
-        for use in key.uses.values():
-            use.reused = use.reused or use.place in places
+    def mark(self, uses: Iterable[Use], first: Place, again: Place) -> None:
+        """Of some uses, those in these two places are one too many."""
+        for use in uses:
+            if use.place == again:
+                use.reused = "again"
+            elif use.place == first and not use.reused:
+                use.reused = "first"
 
     def all_keys(self) -> Iterator[Key]:
         """Every key that is kept."""

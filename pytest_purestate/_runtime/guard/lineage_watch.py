@@ -155,7 +155,7 @@ class LineageWatch(KeyWatch):
         else:
             self.lineage.use(key, "give", use.what, use.place)
         if told is not None:
-            self.lineage.mark(key, told)
+            self.lineage.mark(key.uses.values(), *told)
 
     # --- compiled calls ------------------------------------------------------------------------
 
@@ -185,7 +185,7 @@ class LineageWatch(KeyWatch):
             if key is not None:
                 self.lineage.bind(token, key)
             else:
-                self.lineage.out(source, f"a key that `{name}` returned", token, self.where.now(3)[0])
+                self.lineage.born(token, f"a key that {name} returned", self.where.now(3)[0], source)
 
     def _bits_of_result(self, result: Any) -> list[Any]:
         if _compat.is_key_aval(result):
@@ -237,13 +237,13 @@ class LineageWatch(KeyWatch):
             if use is not None:
                 made.setdefault(id(step.draw), []).append(use)
         for reuse in story.reuses:
-            if (self._place_of(reuse.first) or here, self._place_of(reuse.second) or here) in self._told:
+            places = self._place_of(reuse.first) or here, self._place_of(reuse.second) or here
+            if places in self._told:
                 for draw in (reuse.first, reuse.second):
-                    for use in made.get(id(draw), ()):
-                        use.reused = True
+                    self.lineage.mark(made.get(id(draw), ()), *places)
         for names, places in self._doubled:
             if (key := self.lineage.known(names)) is not None:
-                self.lineage.mark(key, places)
+                self.lineage.mark(key.uses.values(), *places)
 
 
 class _Telling:

@@ -1,0 +1,343 @@
+"""Records a run of ``pytest --purestate``: for ``--purestate-html``, and for ``purestate report`` later.
+
+Every process of a run keeps what it learns of a test, and gives it to the controller with the report of the teardown: as
+one text, an attribute that xdist carries over and junit does not see. The controller puts the tests together and writes
+them when the session ends.
+
+`plugin` registers this module under ``--purestate`` only. Lineages of keys are recorded for a page alone: they cost time.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import shlex
+import sys
+import time
+from collections.abc import Callable, Generator, Iterable
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_purestate._pages import data
+from pytest_purestate._pages.nodes import pruned
+
+if TYPE_CHECKING:
+    from pytest_purestate._guard import Guard
+    from pytest_purestate._runtime.events import Checked, Handed
+    from pytest_purestate._runtime.failures import Problem
+
+__all__ = ["Recorder", "register"]
+
+_CARRIED = "purestate_recorded"
+"""The attribute of the report of a teardown."""
+_TEXT = 20_000
+_MANY = 50
+_NODES = 400
+_PACKAGES = ("pytest-purestate", "jax", "flax", "optax", "pytest")
+_KEY_FIXTURE = "key"
+
+
+def register(config: pytest.Config, seed: int) -> None:
+    """Record the run that ``config`` belongs to.
+
+    Raises:
+        pytest.UsageError: the page cannot be written where it is wanted.
+    """
+    name = config.option.purestate_html
+    page = config.invocation_params.dir / name if name else None
+    if page is not None and page.is_dir():
+        raise pytest.UsageError(f"--purestate-html: {name} is a directory")
+    guard: Guard | None = config.pluginmanager.get_plugin("purestate-guard")
+    if guard is not None:
+        guard.lineages = page is not None
+    config.pluginmanager.register(Recorder(config, guard, seed, page), "purestate-report")
+
+
+class Recorder:
+    """One instance in every process of a run."""
+
+    def __init__(self, config: pytest.Config, guard: Guard | None, seed: int, page: Path | None) -> None:
+        self._config = config
+        self._guard = guard
+        self._seed = seed
+        self._page = page
+        self._worker = hasattr(config, "workerinput")
+        self._tests: dict[tuple[str, str], data.Recorded] = {}
+        self._began = time.time()
+        self._problems: list[tuple[str, Problem]] = []
+        self._checks: list[Checked] = []
+        self._note = ""
+
+    # --- one test, in the process that runs it -----------------------------------------------
+
+    def pytest_configure(self) -> None:
+        """Listen to assertions and key streams."""
+        from pytest_purestate._runtime import events
+
+        events.listeners.append(self._heard)
+
+    def pytest_unconfigure(self) -> None:
+        """Listen no more."""
+        from pytest_purestate._runtime import events
+
+        if self._heard in events.listeners:
+            events.listeners.remove(self._heard)
+
+    def _heard(self, event: Checked | Handed) -> None:
+        from pytest_purestate._runtime.events import Checked
+
+        if isinstance(event, Checked):
+            self._checks.append(event)
+            return
+        handed = getattr(self._guard and self._guard.keys, "handed", None)
+        if handed is not None:
+            handed(lambda at: _stream(event.name, event.index + at), event.key, event.place)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self) -> None:
+        """A test begins, perhaps once more: a plugin may run a failed one again."""
+        self._problems, self._checks = [], []
+        if (lineage := self._lineage()) is not None:
+            lineage.clear()
+
+    def _lineage(self) -> Any:
+        return getattr(self._guard.keys, "lineage", None) if self._guard is not None else None
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Give the last report of a test all that is known of it."""
+        report = yield
+        problems = getattr(call.excinfo.value, "problems", None) if call.excinfo is not None else None
+        failures = sys.modules.get("pytest_purestate._runtime.failures")
+        if problems and failures is not None and isinstance(call.excinfo.value, failures.PurityError):  # type: ignore[union-attr]
+            self._problems += [("assertion", problem) for problem in problems]
+        if call.when == "teardown":
+            known = {name: value for name, value in self._learned(item).items() if value}
+            setattr(report, _CARRIED, json.dumps(known))
+        return report
+
+    def _learned(self, item: pytest.Item) -> data.Recorded:
+        shown = _Places(self._config.rootpath)
+        known: data.Recorded = {"checks": [_check(check, shown) for check in self._checks[:_MANY]]}
+        scope = self._guard.scope if self._guard is not None else None
+        problems = list(self._problems)
+        if scope is not None and scope.item is item:
+            problems = [*scope.problems, *problems]
+            known["findings"] = [
+                {"concern": concern, "level": scope.levels[concern], "text": text[:_TEXT]}
+                for concern, text in scope.found[:_MANY]
+            ]
+            if scope.compilations is not None:
+                known["functions"] = _functions(scope.compilations.functions, shown)
+        known["changes"] = [_change(*problem) for problem in problems[:_MANY]]
+        known["changes_left_out"] = max(0, len(problems) - _MANY)
+        if (lineage := self._lineage()) is not None:
+            from pytest_purestate._runtime.guard.branches import tree
+
+            found = tree(lineage, lambda place: shown(place.file, place.line))
+            found["roots"] = pruned(found["roots"], _NODES)
+            known["lineage"] = found if found["roots"] else None
+        return known
+
+    # --- the run, in the controller ----------------------------------------------------------
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Collect the parts of a test."""
+        if self._worker:
+            return
+        each = getattr(self._config.option, "dist", "no") == "each"
+        worker = str(getattr(report, "worker_id", "")) if each else ""
+        test = self._tests.get((worker, report.nodeid))
+        if test is None or report.when == "setup":
+            attempts = 1 if test is None else test["attempts"] + 1
+            file, line, _ = report.location
+            test = {
+                "id": report.nodeid,
+                "at": f"{file}:{(line or 0) + 1}",
+                "outcome": "passed",
+                "seconds": 0.0,
+            }
+            test["attempts"] = attempts
+            if worker:
+                test["worker"] = worker
+            if "purestate_static" in report.keywords:
+                test["static"] = True
+            self._tests[worker, report.nodeid] = test
+        test["seconds"] = round(test["seconds"] + report.duration, 4)
+        outcome = _outcome(report)
+        if outcome != "passed" and test["outcome"] in ("passed", "xpassed"):
+            test["outcome"] = outcome
+        if outcome != "passed":
+            self._keep_text(test, report)
+        carried = report.__dict__.pop(_CARRIED, None)  # the terminal keeps all reports until the end
+        if carried is not None:
+            test.update(json.loads(carried))
+
+    def _keep_text(self, test: data.Recorded, report: pytest.TestReport | pytest.CollectReport) -> None:
+        text = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
+        told = [getattr(report, "wasxfail", ""), text]
+        told += [f"[{title}]\n{body}" for title, body in report.sections if title.startswith("purestate")]
+        whole = "\n".join(part for part in told if part).replace(f"{self._config.rootpath}/", "")
+        if len(whole) > _TEXT:
+            left = len(whole) - _TEXT
+            whole = f"{whole[: _TEXT // 2]}\n… {left} characters are left out …\n{whole[-_TEXT // 2 :]}"
+        test["text"] = f"{test['text']}\n\n{whole}" if "text" in test else whole
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """A file that could not be collected is told like a test."""
+        if report.failed and not self._worker:
+            name = report.nodeid or "collection"
+            test: data.Recorded = {"id": name, "at": name, "outcome": "error", "seconds": 0.0, "attempts": 1}
+            self._keep_text(test, report)
+            self._tests["", f"{name}\0collected"] = test
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Write what was recorded, and the page."""
+        if self._worker or self._config.option.collectonly or not self._tests:
+            return
+        tests = list(self._tests.values())
+        run = self._run(int(exitstatus), session.shouldstop or session.shouldfail or "")
+        try:
+            data.save(self._config.rootpath, run, tests)
+        except OSError as error:
+            self._note = f"what was recorded cannot be kept: {error}"
+        if self._page is not None:
+            from pytest_purestate._pages.page import render
+
+            try:
+                data.write(self._page, render(run, tests))
+                self._note = f"report: {self._shown_page()}"
+            except OSError as error:
+                self._note = f"the report cannot be written: {error}"
+
+    def _shown_page(self) -> str:
+        page, here = self._page, Path.cwd()
+        assert page is not None
+        return str(page.relative_to(here) if page.is_relative_to(here) else page)
+
+    def _run(self, exitstatus: int, stopped: object) -> data.Recorded:
+        guard_note = self._guard.note if self._guard is not None else ""
+        return {
+            "began": time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(self._began)),
+            "seconds": round(time.time() - self._began, 2),
+            "command": shlex.join(["pytest", *self._config.invocation_params.args]),
+            "project": self._config.rootpath.name,
+            "seed": self._seed,
+            "exit": exitstatus,
+            "stopped": str(stopped) if stopped else "",
+            "lineages": self._page is not None,
+            "note": guard_note,
+            "versions": {"python": platform.python_version(), **_versions()},
+        }
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Say where the page is."""
+        if self._note:
+            terminalreporter.write_line(f"purestate: {self._note}")
+
+
+class _Places:
+    """What places are called: below the root of the tests by their path there, and without what is of no interest."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._known: dict[str, str] = {}
+
+    def __call__(self, file: str, line: int) -> str:
+        if file not in self._known:
+            self._known[file] = self._named(Path(file)) if file else ""
+        return f"{self._known[file]}:{line}" if file else ""
+
+    def _named(self, path: Path) -> str:
+        if path.is_relative_to(self._root):
+            return path.relative_to(self._root).as_posix()
+        parts = path.parts
+        for installed in ("site-packages", "dist-packages"):
+            if installed in parts:
+                return "/".join(parts[parts.index(installed) + 1 :])
+        return "/".join(["…", *parts[-3:]]) if len(parts) > 4 else path.as_posix()
+
+
+def _stream(name: str, index: int) -> str:
+    if name == _KEY_FIXTURE and index == 0:
+        return "key"
+    return f"keys({name!r})[{index}]" if name else f"keys()[{index}]"
+
+
+def _outcome(report: pytest.TestReport) -> str:
+    if hasattr(report, "wasxfail") and not report.failed:
+        return "xpassed" if report.passed else "xfailed"
+    if report.skipped:
+        return "skipped"
+    if report.failed:
+        return "failed" if report.when == "call" else "error"
+    return "passed"  # also `rerun`: the next attempt begins anew
+
+
+def _check(check: Checked, shown: _Places) -> data.Recorded:
+    return {
+        "assertion": check.assertion,
+        "function": check.function,
+        "ways": list(check.ways),
+        "failed": check.failed,
+        "runs": check.runs,
+        "at": shown(*check.place),
+        "problems": len(check.problems),
+    }
+
+
+def _change(source: str, problem: Problem) -> data.Recorded:
+    known = {
+        "source": source,
+        "kind": problem.kind,
+        "path": problem.path,
+        "message": problem.message,
+        "before": problem.before,
+        "after": problem.after,
+        "labels": list(getattr(problem, "labels", None) or ()),
+    }
+    return {
+        name: value[:_TEXT] if isinstance(value, str) else value for name, value in known.items() if value
+    }
+
+
+def _functions(functions: Any, shown: _Places) -> list[data.Recorded]:
+    """Counts by function, longest first; what JAX compiles of its own is one line."""
+    own = [found for found in functions.values() if found.library]
+    rows = [
+        _function(name or "(no name)", [found], shown)
+        for name, found in functions.items()
+        if not found.library
+    ]
+    if own:
+        rows.append({**_function("", own, shown), "library": len(own), "at": ""})
+    rows.sort(key=lambda row: -float(row["seconds"]))
+    return rows[:_MANY]
+
+
+def _function(name: str, counts: Iterable[Any], shown: Callable[[str, int], str]) -> data.Recorded:
+    counts = list(counts)
+    file, _, line = counts[0].place.rpartition(":")
+    return {
+        "name": name,
+        "traces": sum(found.traces for found in counts),
+        "compiles": sum(found.compiles for found in counts),
+        "seconds": round(sum(found.seconds for found in counts), 4),
+        "at": shown(file, int(line)) if line.isdecimal() else "",
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
