@@ -6,10 +6,12 @@ a method of the object. Libraries are not followed; what they remember is their 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import sys
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pytest_purestate._runtime.describe import is_function, is_library
@@ -30,64 +32,69 @@ def named_data(function: types.FunctionType, owner: type | None = None) -> Itera
     return _Search(str(function.__module__ or "").partition(".")[0]).run(function, owner)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Code:
+    """Code to look at: where its globals are, what is in its cells, and the class that it is a method of."""
+
+    code: types.CodeType
+    namespace: dict[str, Any]
+    cells: tuple[object, ...]
+    owner: type | None
+
+
 class _Search:
     def __init__(self, package: str) -> None:
         self._package = package  # its modules are followed wherever they are installed
         self._seen: set[tuple[int, object]] = set()
-        self._waiting: list[tuple[types.CodeType, dict[str, Any], type | None]] = []
+        self._waiting: list[_Code] = []
         self._entered: set[types.CodeType] = set()
 
     def run(self, function: types.FunctionType, owner: type | None) -> Iterator[tuple[str, Read]]:
         self._enter(function, owner)
         while self._waiting:
-            code, namespace, owner = self._waiting.pop(0)
-            self._waiting += [
-                (const, namespace, owner) for const in code.co_consts if isinstance(const, types.CodeType)
-            ]
-            for name in code.co_names:
-                if name in namespace:
-                    yield from self._found(str(namespace.get("__name__")), namespace, name, code)
-                elif owner is not None:
-                    yield from self._of_class(owner, name)
+            at = self._waiting.pop(0)
+            inner = [const for const in at.code.co_consts if isinstance(const, types.CodeType)]
+            self._waiting += [replace(at, code=const) for const in inner]
+            for name in at.code.co_names:
+                if name in at.namespace:
+                    yield from self._found(str(at.namespace.get("__name__")), at.namespace, name, at.code)
+                elif at.owner is not None:
+                    yield from self._of_class(at.owner, name)
+            for value in at.cells:
+                yield from self._inside(value, at.code)
 
     def _enter(self, function: types.FunctionType, owner: type | None) -> None:
-        if function.__code__ in self._entered:
-            return
-        self._entered.add(function.__code__)
-        self._waiting.append((function.__code__, function.__globals__, owner))
-        for cell in function.__closure__ or ():
-            try:
-                inner = _plain(cell.cell_contents)
-            except ValueError:
-                continue  # not assigned yet
-            if inner is not None and self._follows(inner.__module__):
-                self._enter(inner, None)
+        if function.__code__ not in self._entered:
+            self._entered.add(function.__code__)
+            cells = tuple(_contents(function.__closure__ or ()))
+            self._waiting.append(_Code(function.__code__, function.__globals__, cells, owner))
 
     def _found(
         self, place: str, namespace: dict[str, Any], name: str, code: types.CodeType
     ) -> Iterator[tuple[str, Read]]:
-        if (id(namespace), name) in self._seen:
-            return
         value = namespace[name]
+        if isinstance(value, types.ModuleType | type) or is_function(value):
+            yield from self._inside(value, code)
+        elif (id(namespace), name) not in self._seen:
+            self._seen.add((id(namespace), name))
+            yield f"{place}.{name}", functools.partial(namespace.get, name)
+
+    def _inside(self, value: object, code: types.CodeType) -> Iterator[tuple[str, Read]]:
+        """What a module, a class or a function leads to that code names."""
         if isinstance(value, types.ModuleType):
-            # Seen by this function alone: another one may name other parts of it.
+            # Seen by this code alone: other code may name other parts of it.
             if (id(value), code) not in self._seen and self._follows(value.__name__):
                 self._seen.add((id(value), code))
                 for part in code.co_names:
                     if part in vars(value):
                         yield from self._found(value.__name__, vars(value), part, code)
-            return
-        self._seen.add((id(namespace), name))
-        if isinstance(value, type):
+        elif isinstance(value, type):
             if self._follows(value.__module__):
                 for member in vars(value).values():
                     if (inner := _plain(member)) is not None:
                         self._enter(inner, value)
-        elif is_function(value):
-            if (inner := _plain(value)) is not None and self._follows(inner.__module__):
-                self._enter(inner, None)
-        else:
-            yield f"{place}.{name}", functools.partial(namespace.get, name)
+        elif (inner := _plain(value)) is not None and self._follows(inner.__module__):
+            self._enter(inner, None)
 
     def _of_class(self, owner: type, name: str) -> Iterator[tuple[str, Read]]:
         """What a method finds as an attribute of its object's class: another method, or data that all objects share."""
@@ -110,6 +117,12 @@ class _Search:
         file = getattr(sys.modules.get(str(module)), "__file__", None) or ""
         installed = any(part in file for part in ("site-packages", "dist-packages"))
         return not (installed or top == _OWN or is_library(top))
+
+
+def _contents(cells: Iterable[types.CellType]) -> Iterator[object]:
+    for cell in cells:
+        with contextlib.suppress(ValueError):  # not assigned yet
+            yield cell.cell_contents
 
 
 def _class_variable(base: type, name: str) -> Read:
