@@ -154,6 +154,11 @@ class Scope:
         """Whether a concern is looked for in this test."""
         return self.levels[concern] != "off"
 
+    @property
+    def counts_traces(self) -> bool:
+        """Whether there is a limit of traces; while leaks are looked for, every call is traced."""
+        return self.max_traces is not None and self.on("compilation") and not self.on("leaks")
+
     def add(self, concern: str, text: str) -> None:
         """Something was found."""
         self.found.append((concern, text))
@@ -397,8 +402,7 @@ class Guard:
             from pytest_purestate._runtime.guard.leaks import LeakCheck
 
             leaks = LeakCheck()
-        explain = scope.max_traces is not None and scope.on("compilation")
-        scope.compilations = Compilations(explain=explain)
+        scope.compilations = Compilations(explain=scope.counts_traces)
         item.runtest = runtest  # type: ignore[method-assign]
         try:
             with leaks, scope.compilations:
@@ -437,7 +441,7 @@ class Guard:
             return
         from pytest_purestate._runtime.guard.compilation import exceeded, help_for, user_functions
 
-        if scope.max_traces is not None and scope.on("compilation"):
+        if scope.max_traces is not None and scope.counts_traces:
             problems = exceeded(scope.compilations, scope.max_traces)
             scope.add_problems("compilation", problems, help=help_for(problems))
         for name, counts in user_functions(scope.compilations, self.config.rootpath).items():

@@ -181,7 +181,8 @@ class Compilations:
 
     Args:
         explain: record what functions are traced and compiled for: `Trace.signature`.
-        apart: function objects of which each is counted by itself, also in the place of one that is gone.
+        apart: function objects of which each is counted by itself, also in the place of one that is gone, and whosever
+            it is.
     """
 
     def __init__(self, *, explain: bool = False, apart: tuple[Any, ...] = ()) -> None:
@@ -241,7 +242,8 @@ class Compilations:
                 each for functions in self._found.values() for each in functions if _is_called(each, name)
             ]
             return known[-1] if known else self._new(name, Function(name, library=_is_jax(name)))
-        if _is_library(call):
+        apart = self.is_apart(call)
+        if not apart and _is_library(call):
             name = name_of(call.target)
             return next(iter(self._found.get(("library", name), ())), None) or self._new(
                 ("library", name), Function(name, library=True)
@@ -252,13 +254,17 @@ class Compilations:
         for each in functions:
             if any(seen() is call.function for seen in each.objects):
                 return each
-        for each in functions if not any(call.function is one for one in self._apart) else ():
+        for each in functions if not apart else ():
             if all(seen() is None for seen in each.objects):
                 each.objects.append(_reference(call.function))
                 return each
         where = f"{code.co_filename}:{code.co_firstlineno}" if code is not None else ""
         new = Function(name_of(call.target), where, objects=[_reference(call.function)])
         return self._new(key, new)
+
+    def is_apart(self, call: JitCall) -> bool:
+        """Whether a call is one of the functions in ``apart``."""
+        return any(call.function is one for one in self._apart)
 
     def _new(self, key: object, function: Function) -> Function:
         self._found.setdefault(key, []).append(function)
@@ -334,11 +340,14 @@ def _begun(frame: FrameType) -> None:
     if not _active:
         return
     call = _compat_jit.jit_call(frame)
-    if call is None or (call.nested and _is_library(call)):
+    if call is None:
+        return
+    asked_for = _is_asked_for(call)
+    if call.nested and not asked_for:
         return
     if not call.nested:
         _thread.number = next(_numbers)
-    explain = any(recorder.explains for recorder in _active) and not _is_library(call)
+    explain = any(recorder.explains for recorder in _active) and asked_for
     signature = signature_of(call) if explain else None
     place = _place(call.caller)
     for recorder in tuple(_active):
@@ -356,7 +365,7 @@ def _listener(event: str, duration_secs: float, **details: Any) -> None:
     if event == _TRACE and _undo is None and call is not None:
         _begun(sys._getframe(1))
     explain = event == _COMPILE and any(recorder.explains for recorder in _active)
-    signature = signature_of(call) if explain and call is not None and not _is_library(call) else None
+    signature = signature_of(call) if explain and call is not None and _is_asked_for(call) else None
     name = _plain(str(details.get("fun_name") or _compat_jit.compiled_name(sys._getframe(1))))
     compiled = Compiled(_place(call.caller if call is not None else sys._getframe(1)), signature)
     for recorder in tuple(_active):
@@ -385,6 +394,11 @@ def _is_library(call: JitCall) -> bool:
         return True
     caller = call.caller
     return root in _BUILDERS and caller is not None and _root(caller.f_globals.get("__name__")) in _BUILDERS
+
+
+def _is_asked_for(call: JitCall) -> bool:
+    """Whether somebody wants to know what a call is for."""
+    return not _is_library(call) or any(recorder.is_apart(call) for recorder in _active)
 
 
 def _is_called(function: Function, name: str) -> bool:

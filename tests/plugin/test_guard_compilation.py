@@ -44,6 +44,12 @@ def test_two_of_one_name():
 def test_two_are_allowed():
     for size in (5, 6):
         step({"w": jnp.ones(size), "step": 0}, jnp.ones(4))
+
+
+@pytest.mark.purestate(leaks="error")
+def test_no_caches_while_leaks_are_looked_for():
+    for _ in range(2):
+        step({"w": jnp.ones(7), "step": 0}, jnp.ones(4))
 """
 
 SLOW = """\
@@ -74,6 +80,7 @@ def test_the_mark_names_the_argument(pytester: pytest.Pytester) -> None:
         "FAILED test_it.py::test_made_anew",
         "PASSED test_it.py::test_two_of_one_name",
         "PASSED test_it.py::test_two_are_allowed",
+        "PASSED test_it.py::test_no_caches_while_leaks_are_looked_for",
     }
     renewed = "is another function object, made anew and jitted again at test_it.py:27"
     assert excerpt(result, "__ test_made_anew __", "help: ")[1:] == [

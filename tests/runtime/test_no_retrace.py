@@ -495,6 +495,18 @@ def test_functions_of_jax_do_not_count() -> None:
     assert (record.traces, dict(record.functions)) == (0, {})
 
 
+def test_a_function_of_jax_that_is_given_counts() -> None:
+    def clipped(x: Any) -> Any:
+        return jnp.where(x > 0, x, 2.0)
+
+    total, step = jax.jit(jnp.sum), jax.jit(clipped)
+    with pytest.raises(PurityError) as caught, assert_no_retrace(total, step):
+        for n in (2, 3):
+            total(ones(n))
+            step(ones(n))
+    assert [each.path for each in caught.value.problems] == ["sum", "a", "clipped", "x"]
+
+
 def test_linen() -> None:
     model = nn.Dense(2)
     state = make_train_state(model, jnp.ones((1, 3)), tx=optax.adam(1e-3))
