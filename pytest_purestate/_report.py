@@ -202,6 +202,8 @@ class Recorder:
         if self._worker or self._config.option.collectonly or not self._tests:
             return
         tests = list(self._tests.values())
+        if getattr(self._config.option, "dist", "no") != "no":  # in the order of the files, not of the workers
+            tests.sort(key=_order)
         run = self._run(int(exitstatus), session.shouldstop or session.shouldfail or "")
         try:
             data.save(self._config.rootpath, run, tests)
@@ -268,6 +270,11 @@ def _stream(name: str, index: int) -> str:
     if name == _KEY_FIXTURE and index == 0:
         return "key"
     return f"keys({name!r})[{index}]" if name else f"keys()[{index}]"
+
+
+def _order(test: data.Recorded) -> tuple[str, int]:
+    file, _, line = test["at"].rpartition(":")
+    return file, int(line) if line.isdecimal() else 0
 
 
 def _outcome(report: pytest.TestReport) -> str:

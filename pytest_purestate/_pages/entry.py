@@ -70,7 +70,8 @@ def render(test: Test, anchor: str, limit: int) -> Iterator[str]:
         f'<a href="#{anchor}">link to this test</a></p>\n'
     )
     if test.get("text"):
-        yield f'<h5>What pytest says</h5>\n<pre tabindex="0">{text(test["text"])}</pre>\n'
+        heading = "Failure" if colour == "bad" else "Reason"
+        yield f'<h5>{heading}</h5>\n<pre tabindex="0">{text(test["text"])}</pre>\n'
     yield from _findings(test)
     yield from _lineage(test, name, limit)
     yield from _changes(test)
@@ -121,7 +122,7 @@ def _lineage(test: Test, name: str, limit: int) -> Iterator[str]:
     if lineage is None:
         return
     reused = lineage["bad"]
-    mistake = f', <strong class="reused">{many(reused, "use")} in a reuse</strong>' if reused else ""
+    mistake = f', <strong class="reused">{reused:,} of them in a reuse</strong>' if reused else ""
     yield (
         f'<h5>Key lineage</h5>\n<p class="meta">{many(lineage["keys"], "key")}, '
         f"{many(lineage['uses'], 'use')}{mistake}</p>\n"

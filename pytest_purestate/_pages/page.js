@@ -44,7 +44,7 @@
     test.scrollIntoView();
   };
   addEventListener("hashchange", reveal);
-  reveal();
+  addEventListener("load", () => setTimeout(reveal)); // behind the browser's own way to the place, which takes the focus away
   addEventListener("beforeprint", () => open(true));
 
   // --- trees: one stop of the Tab key each, and arrows inside
