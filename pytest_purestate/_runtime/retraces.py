@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from pytest_purestate._runtime.compilations import Compiled, Function, Trace
+from pytest_purestate._runtime.counts import Compiled, Function, Trace
 from pytest_purestate._runtime.failures import Problem
-from pytest_purestate._runtime.signatures import Difference, Signature, differences, shown_place
+from pytest_purestate._runtime.signature_differences import Difference, differences
+from pytest_purestate._runtime.signatures import Signature, shown_place
 
-__all__ = ["Change", "changes_of", "help_for", "problems_of", "verdict"]
+__all__ = ["Change", "changes_of", "help_for", "problems_of", "shown_place", "verdict"]
 
 
 @dataclass(frozen=True, slots=True)

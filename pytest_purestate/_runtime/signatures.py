@@ -1,4 +1,4 @@
-"""What a jitted function is traced for: the shape of its arguments and the settings in force, and how two such differ.
+"""What a jitted function is traced for: the shape of its arguments and the settings in force.
 
 No array is kept, only what it looks like. What is static is kept as it is, as JAX does, which compares it with ``==``.
 """
@@ -10,7 +10,7 @@ import functools
 import inspect
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,9 @@ from pytest_purestate._runtime._compat_jit import JitCall
 from pytest_purestate._runtime.describe import Policy, describe, type_name
 from pytest_purestate._runtime.hidden import name_of
 
-__all__ = ["Difference", "Signature", "differences", "shown_place", "signature_of"]
+__all__ = ["Array", "Container", "Part", "Signature", "Static", "short", "shown_place", "signature_of"]
 
 _WIDTH = 100
-_PLACEMENT = ("device", "sharding")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,7 @@ class Static:
     def __str__(self) -> str:
         if callable(self.value) and hasattr(self.value, "__qualname__"):
             return _function_text(self.value)
-        return _cut(re.sub(r" at 0x[0-9a-f]+", "", repr(self.value)))
+        return short(re.sub(r" at 0x[0-9a-f]+", "", repr(self.value)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,32 +88,7 @@ class Signature:
 
     def __str__(self) -> str:
         leaves = [f"{path}: {part}" for path, part in self.parts.items() if not isinstance(part, Container)]
-        return _cut(", ".join(leaves)) or "no arguments"
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One thing that is another in a second signature.
-
-    Attributes:
-        kind: ``shape``, ``dtype``, ``weak-type``, ``sharding``, ``device``, ``static``, ``function``, ``structure`` or
-            ``config``.
-        path: the place, ``state.step``, or the setting, ``jax.config.jax_enable_x64``.
-        what: what is said of the place, ``the weak type changed``.
-        before: how it was.
-        after: how it is.
-    """
-
-    kind: str
-    path: str
-    what: str
-    before: str
-    after: str
-
-    @property
-    def is_placement(self) -> bool:
-        """Whether this makes JAX compile again what it traced already, and not trace it."""
-        return self.kind in _PLACEMENT
+        return short(", ".join(leaves)) or "no arguments"
 
 
 def signature_of(call: JitCall) -> Signature | None:
@@ -220,133 +194,6 @@ def _data(structure: Any) -> Any:
     return data[1] if data is not None else None
 
 
-def differences(before: Signature, after: Signature) -> tuple[Difference, ...]:
-    """What changed from one call to another. Of a part that became another one, what was in it is left out."""
-    found: list[Difference] = []
-    skipped: list[str] = []
-
-    def is_below(path: str) -> bool:
-        return any(_is_inside(path, place) for place in skipped)
-
-    for path, one in before.parts.items():
-        other = after.parts.get(path)
-        if is_below(path):
-            continue
-        if other is None:
-            skipped.append(path)
-            found.append(Difference("structure", path, "was removed", str(one), ""))
-            continue
-        own = tuple(_part_differences(path, one, other, before, after))
-        if type(one) is not type(other) or any(each.kind == "structure" for each in own):
-            skipped.append(path)
-        found += own
-    for path, other in after.parts.items():
-        if path not in before.parts and not is_below(path):
-            skipped.append(path)
-            found.append(Difference("structure", path, "was added", "", str(other)))
-    if before.keywords != after.keywords:
-        changed = sorted(set(before.keywords) ^ set(after.keywords))
-        for name in changed:
-            if name in before.parts and name in after.parts:
-                ways = ["by keyword" if name in each.keywords else "by position" for each in (before, after)]
-                found.append(Difference("structure", name, "is passed in another way", *ways))
-    for name, setting in before.settings.items():
-        now = after.settings.get(name)
-        if not _equal(setting, now):
-            texts = _apart(_cut(repr(setting)), _cut(repr(now)))
-            found.append(Difference("config", name, "was changed", *texts))
-    return tuple(found)
-
-
-def _part_differences(
-    path: str, one: Part, other: Part, before: Signature, after: Signature
-) -> Iterator[Difference]:
-    if isinstance(one, Array) and isinstance(other, Array):
-        yield from _array_differences(path, one, other)
-    elif isinstance(one, Static) and isinstance(other, Static):
-        if not _equal(one.value, other.value):
-            callables = callable(one.value) and callable(other.value)
-            kind = "function" if callables else "static"
-            what = "is another function" if callables else "the static value changed"
-            yield Difference(kind, path, what, *_apart(str(one), str(other)))
-    elif isinstance(one, Container) and isinstance(other, Container):
-        if one.type != other.type:
-            yield Difference("structure", path, "the container changed", *_types(one, other))
-        elif (
-            one.static is not None
-            and other.static is not None
-            and _labels(path, before)
-            == _labels(path, after)  # else that says it: many classes keep their keys there
-            and not _equal(one.static.value, other.static.value)
-        ):
-            texts = _apart(str(one.static), str(other.static))
-            yield Difference("static", path, "its static data changed", *texts)
-    else:
-        yield Difference(
-            "structure", path, "is of another kind", *(_kind_text(part) for part in (one, other))
-        )
-
-
-def _array_differences(path: str, one: Array, other: Array) -> Iterator[Difference]:
-    if one.shape != other.shape:
-        yield Difference("shape", path, "the shape changed", str(one), str(other))
-    if one.dtype != other.dtype:
-        yield Difference("dtype", path, "the dtype changed", str(one), str(other))
-    if one.weak_type != other.weak_type:
-        texts = (f"{each.dtype} {'weak' if each.weak_type else 'strong'}" for each in (one, other))
-        yield Difference("weak-type", path, "the weak type changed", *texts)
-    if one.spec != other.spec:
-        texts = (f"{each} {each.spec or 'not sharded'}" for each in (one, other))
-        yield Difference("structure", path, "the sharding in its type changed", *texts)
-    elif one.committed != other.committed:
-        yield Difference(
-            "device", path, "the device that it is bound to changed", *map(_device, (one, other))
-        )
-    elif one.committed and not _same_sharding(one, other):
-        kind = "device" if len(one.sharding.device_set) == len(other.sharding.device_set) == 1 else "sharding"
-        what = "the device that it is bound to changed" if kind == "device" else "the sharding changed"
-        yield Difference(kind, path, what, *_apart(_device(one), _device(other)))
-
-
-def _same_sharding(one: Array, other: Array) -> bool:
-    if one.sharding == other.sharding:
-        return True
-    if len(one.shape) != len(other.shape):
-        return bool(one.sharding.device_set == other.sharding.device_set)
-    return bool(one.sharding.is_equivalent_to(other.sharding, len(one.shape)))
-
-
-def _device(array: Array) -> str:
-    if not array.committed:
-        return "not bound to a device"
-    sharding = array.sharding
-    kind = getattr(sharding, "memory_kind", None)
-    memory = "" if kind in (None, "device", "unpinned_host") else f" in {kind}"
-    if len(sharding.device_set) == 1:
-        return f"{next(iter(sharding.device_set))}{memory}"
-    spec, mesh = getattr(sharding, "spec", None), getattr(sharding, "mesh", None)
-    if spec is None or mesh is None:
-        return _cut(str(sharding))
-    return f"{spec} on a mesh of {dict(mesh.shape)}{memory}"
-
-
-def _labels(path: str, signature: Signature) -> list[str]:
-    return sorted(each for each in signature.parts if _is_inside(each, path))
-
-
-def _is_inside(path: str, outer: str) -> bool:
-    return path.startswith(outer) and path[len(outer) : len(outer) + 1] in (".", "[")
-
-
-def _types(one: Container, other: Container) -> tuple[str, str]:
-    short = str(one), str(other)
-    return short if short[0] != short[1] else (one.type, other.type)
-
-
-def _kind_text(part: Part) -> str:
-    return f"static, {part}" if isinstance(part, Static) else str(part)
-
-
 def _function_text(function: Any) -> str:
     code = getattr(_inner(function), "__code__", None)
     where = f" at {shown_place(f'{code.co_filename}:{code.co_firstlineno}')}" if code is not None else ""
@@ -366,18 +213,6 @@ def _inner(function: Any) -> Any:
     return getattr(function, "__func__", function)
 
 
-def _equal(one: object, other: object) -> bool:
-    if one is other:
-        return True
-    try:
-        return bool(one == other)
-    except Exception:
-        return False  # what cannot be compared makes JAX trace again
-
-
-def _apart(one: str, other: str) -> tuple[str, str]:
-    return (one, other) if one != other else (one, f"{other} (another object)")
-
-
-def _cut(text: str) -> str:
+def short(text: str) -> str:
+    """A text on one line that is not too long."""
     return text if len(text) <= _WIDTH else f"{text[:_WIDTH]}..."

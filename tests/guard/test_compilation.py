@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from pytest_purestate._runtime import _compat_jit, compilations
-from pytest_purestate._runtime.compilations import Compilations, Counts
+from pytest_purestate._runtime.compilations import Compilations
+from pytest_purestate._runtime.counts import Counts
 from pytest_purestate._runtime.guard.compilation import exceeded, user_functions
 
 

@@ -12,7 +12,8 @@ from typing import Any
 import jax
 
 from pytest_purestate._runtime import _compat, _compat_jit
-from pytest_purestate._runtime.compilations import Compilations, Counts, Function, by_name
+from pytest_purestate._runtime.compilations import Compilations
+from pytest_purestate._runtime.counts import Counts, Function, by_name
 from pytest_purestate._runtime.failures import PurityError
 from pytest_purestate._runtime.hidden import name_of
 from pytest_purestate._runtime.retraces import Change, changes_of, help_for, problems_of, verdict

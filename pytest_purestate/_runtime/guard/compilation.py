@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from pytest_purestate._runtime.compilations import Compilations, Counts
+from pytest_purestate._runtime.compilations import Compilations
+from pytest_purestate._runtime.counts import Counts
 from pytest_purestate._runtime.failures import Problem
 from pytest_purestate._runtime.retraces import help_for, problems_of, verdict
 
