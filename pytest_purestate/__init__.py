@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pytest_purestate._runtime.assertions.no_retrace import assert_no_retrace
     from pytest_purestate._runtime.assertions.pure import assert_pure
     from pytest_purestate._runtime.assertions.resumable import assert_resumable
+    from pytest_purestate._runtime.assertions.sharding_invariant import assert_sharding_invariant
     from pytest_purestate._runtime.assertions.unchanged import assert_unchanged
     from pytest_purestate._runtime.failures import Problem, PurityError
     from pytest_purestate._runtime.keys import Draw, KeyStream
@@ -45,6 +46,7 @@ __all__ = [
     "assert_no_retrace",
     "assert_pure",
     "assert_resumable",
+    "assert_sharding_invariant",
     "assert_unchanged",
     "check_paths",
     "check_source",
@@ -68,6 +70,7 @@ _HOMES = {
     "assert_no_retrace": "_runtime.assertions.no_retrace",
     "assert_pure": "_runtime.assertions.pure",
     "assert_resumable": "_runtime.assertions.resumable",
+    "assert_sharding_invariant": "_runtime.assertions.sharding_invariant",
     "assert_unchanged": "_runtime.assertions.unchanged",
     "check_paths": "_check.library",
     "check_source": "_check.library",
