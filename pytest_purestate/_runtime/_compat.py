@@ -118,7 +118,7 @@ def fresh_traces() -> Iterator[None]:
         jax.clear_caches()  # type: ignore[no-untyped-call]
         yield
         return
-    with set_xla_metadata(purestate_trace=str(next(_fresh))):
+    with set_xla_metadata(purestate_trace=str(next(_fresh))):  # type: ignore[no-untyped-call]
         yield
 
 

@@ -103,9 +103,8 @@ def array_problems(
             break
     if before.weak_type != after.weak_type:
         texts = ["weak" if content.weak_type else "strong" for content in (before, after)]
-        yield Problem(
-            "weak-type", path, f"the weak type {verb}", *(f"{before.dtype}, {text}" for text in texts)
-        )
+        one, other = (f"{before.dtype}, {text}" for text in texts)
+        yield Problem("weak-type", path, f"the weak type {verb}", one, other)
     if placement and not _same_sharding(before, after):
         yield Problem("sharding", path, f"the sharding {verb}", f"{before.sharding}", f"{after.sharding}")
     if comparable and before.host is not None and after.host is not None:

@@ -66,7 +66,7 @@ def observed(fn: Callable[..., Any], when: str) -> Iterator[list[Problem]]:
                 problems.append(problem)
         for name, (before, after) in moved.items():
             text = f"the global generator of the host was used in {when}"
-            problems.append(Problem("host-rng", name, text, before, after, ("before", "after")))
+            problems.append(Problem("host-rng", name, text, before, after, labels=("before", "after")))
         if tee.text:
             problems.append(Problem("output", "sys.stdout", f"{when} prints", "", _shortened(tee.text)))
 
@@ -84,7 +84,9 @@ def call_observed(fn: Callable[..., Any], inputs: Inputs, when: str) -> tuple[An
             if found.kind != "deleted":  # donated: who uses it again is told by JAX
                 text = f"argument: {found.message}"
                 problems.append(
-                    Problem("argument", found.path, text, found.before, found.after, ("before", "after"))
+                    Problem(
+                        "argument", found.path, text, found.before, found.after, labels=("before", "after")
+                    )
                 )
     return output, [*problems, *elsewhere]
 

@@ -70,8 +70,9 @@ _KINDS = {
 """In the order in which they are told; the last two are about what is returned."""
 
 _NNX_HELP = (
-    "an nnx module keeps its state inside; carry the state outside: `graphdef, state = nnx.split(model)`, then "
-    "`model = nnx.merge(graphdef, state)` in the function, which returns `nnx.state(model)`"
+    "an nnx module keeps its state inside; work on a copy, `model = nnx.clone(model)`, or carry the state outside: "
+    "`graphdef, state = nnx.split(model)`, then `model = nnx.merge(graphdef, state, copy=True)` in the function "
+    "(older versions of Flax always copy), which returns `nnx.state(model)`"
 )
 
 
@@ -112,10 +113,11 @@ def _kind(problem: Problem) -> str:
 
 
 def _is_of_nnx(inputs: Inputs, problems: Sequence[Problem]) -> bool:
-    """Whether it is an nnx module that the function changed."""
+    """Whether it is an nnx module, or a variable of one, that the function changed."""
     changed = [problem.path for problem in problems if problem.kind == "argument"]
     return any(
-        _compat.is_nnx_object(node.value) and any(path.startswith(place) for path in changed)
+        (_compat.is_nnx_object(node.value) or _compat.is_nnx_variable(node.value))
+        and any(path.startswith(place) for path in changed)
         for name, arg in zip(inputs.names, inputs.args, strict=True)
         for place, node in iter_nodes(take_picture(arg), name)
     )

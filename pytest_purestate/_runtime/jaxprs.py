@@ -116,7 +116,7 @@ class _Comparison:
                     "another operation is traced" if None not in pair else "an operation is in one trace only"
                 )
                 values = ["" if eqn is None else _text(eqn) for eqn in pair]
-                yield Problem("trace", _line(there, line), text, values[0], values[1], _LABELS)
+                yield Problem("trace", _line(there, line), text, values[0], values[1], labels=_LABELS)
         yield from self._count(len(one.eqns), len(other.eqns), "operation", line)
         if signatures[0] == signatures[1]:  # otherwise there is nothing new in that outputs differ
             yield from self._atoms(one.outvars, other.outvars, same, line, "an output")
@@ -140,7 +140,7 @@ class _Comparison:
                 values = [
                     f"the constant {atom.val}" if hasattr(atom, "val") else str(atom.aval) for atom in (a, b)
                 ]
-                yield Problem("trace", line, text, values[0], values[1], _LABELS)
+                yield Problem("trace", line, text, values[0], values[1], labels=_LABELS)
 
     def _parameter(self, one: Any, other: Any, line: str, what: str) -> Iterator[Problem]:
         if one is other:
@@ -155,7 +155,7 @@ class _Comparison:
         elif is_array(one) and is_array(other):
             yield from self._constant(one, other, line, what)
         elif not _alike(one, other):
-            yield Problem("trace", line, f"{what} is another", _plain(one), _plain(other), _LABELS)
+            yield Problem("trace", line, f"{what} is another", _plain(one), _plain(other), labels=_LABELS)
 
     def _constant(self, one: Any, other: Any, line: str, use: str) -> Iterator[Problem]:
         if one is other:
@@ -170,12 +170,12 @@ class _Comparison:
         for problem in array_problems("", read_array(a), read_array(b), placement=False):
             place = f" at {problem.path}" if problem.path else ""
             text = f"a constant is another one in each trace: {use}{place}"
-            yield Problem("trace", line, text, problem.before, problem.after, _LABELS)
+            yield Problem("trace", line, text, problem.before, problem.after, labels=_LABELS)
 
     def _count(self, one: int, other: int, what: str, line: str) -> Iterator[Problem]:
         if one != other:
             text = f"the number of {what}s differs"
-            yield Problem("trace", line, text, str(one), str(other), _LABELS)
+            yield Problem("trace", line, text, str(one), str(other), labels=_LABELS)
 
 
 def _variables(eqn: Any) -> list[Any]:

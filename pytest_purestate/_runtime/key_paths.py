@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import jax
@@ -21,15 +22,19 @@ _MANY = 4096
 _LONG = 60
 
 
-def keys_in(value: Any, name: str) -> Iterator[tuple[str, jax.Array]]:
-    """Paths and keys, each of shape ``()``: typed ones, and what has the form of raw ones."""
+def keys_in(value: Any, name: str) -> Iterator[tuple[Callable[[int], str], jax.Array]]:
+    """Arrays of keys, typed ones and what has the form of raw ones, and how to call each of the keys by its flat index."""
     for path, node in iter_nodes(take_picture(value), name):
         if not is_array(node.value) or _compat.is_tracer(node.value):
             continue
         keys = _as_keys(node.value)
         if keys is not None and keys.size <= _MANY:
-            for index in np.ndindex(keys.shape):
-                yield path + (f"[{', '.join(map(str, index))}]" if index else ""), keys[index]
+            yield partial(_element, path, keys.shape), keys
+
+
+def _element(path: str, shape: tuple[int, ...], at: int) -> str:
+    index = ", ".join(str(each) for each in np.unravel_index(at, shape)) if shape else ""
+    return f"{path}[{index}]" if index else path
 
 
 def _as_keys(array: Any) -> jax.Array | None:

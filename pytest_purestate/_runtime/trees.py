@@ -71,9 +71,11 @@ class _Comparison:
         stack = [(path, before, after)]
         while stack:
             path, one, other = stack.pop()
-            if (id(one), id(other)) in seen:
-                continue
-            seen.add((id(one), id(other)))
+            # What two places share is told once; but not that both hold a 0, which is one object for Python.
+            if one.children or one.mutable or other.children or other.mutable:
+                if (id(one), id(other)) in seen:
+                    continue
+                seen.add((id(one), id(other)))
             if self.identity and (one.mutable or other.mutable) and one.value is not other.value:
                 yield from self._replaced(one, other, path)
                 continue
@@ -151,9 +153,8 @@ def _structure(one: Node, other: Node, path: str) -> Iterator[Problem]:
             [label for label in a.children if label in b.children] for a, b in ((one, other), (other, one))
         ]
         if orders[0] != orders[1]:
-            yield Problem(
-                "order", path, "the keys are in another order", *(" ".join(order) for order in orders)
-            )
+            texts = [" ".join(order) for order in orders]
+            yield Problem("order", path, "the keys are in another order", texts[0], texts[1])
 
 
 def text_of(node: Node) -> str:

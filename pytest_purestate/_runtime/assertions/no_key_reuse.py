@@ -64,13 +64,11 @@ def assert_no_key_reuse(fn: Callable[..., R], *args: Any) -> R:
     inputs = take_inputs("assert_no_key_reuse", fn, args)
     found: list[KeyReuse] = []
     watch = LineageWatch(WHERE, found.append)
-    names = [
-        place for name, arg in zip(inputs.names, inputs.args, strict=True) for place in keys_in(arg, name)
-    ]
+    given = [keys for name, arg in zip(inputs.names, inputs.args, strict=True) for keys in keys_in(arg, name)]
     watch.start(alone=True)
     try:
-        for name, key in names:
-            watch.handed(name, key, ("", 0))
+        for names, keys in given:
+            watch.handed(names, keys, ("", 0))
         output = fn(*inputs.fresh())
         _trace(fn, inputs, watch)
         watch.finish()
@@ -103,5 +101,5 @@ def _problem(watch: LineageWatch, reuse: KeyReuse) -> Problem:
     texts = (f"{shown(reuse.first)}: {reuse.first_use}", f"{shown(reuse.second)}: {reuse.second_use}")
     if reuse.first == reuse.second:
         text = f"is {reuse.second_use} {reuse.why or 'again and again'}, and is the same each time"
-        return Problem("key-reuse", path, text, "", texts[1], ("first", "each time"))
+        return Problem("key-reuse", path, text, "", texts[1], labels=("first", "each time"))
     return Problem("key-reuse", path, f"is {reuse.second_use} after it was {reuse.first_use}", *texts)

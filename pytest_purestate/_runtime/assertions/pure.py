@@ -120,9 +120,7 @@ def _traced(
         leaks = _leaks(fn, inputs, hidden, one)
         other: Trace | None = None
         if not leaks:
-            with observed(fn, "tracing") as more:
-                other = _again(fn, inputs, problems)
-            problems += more
+            other = _again(fn, inputs, problems)
         kept = {leak.path for leak in leaks}
         problems = [problem for problem in problems if problem.path not in kept]
         result = (other or one).run()
@@ -137,7 +135,9 @@ def _traced(
     if other is not None:
         problems += jaxpr_problems(one.jaxpr, other.jaxpr, name)
         problems += [
-            Problem("trace", found.path, found.message, found.before, found.after, ("trace 1", "trace 2"))
+            Problem(
+                "trace", found.path, found.message, found.before, found.after, labels=("trace 1", "trace 2")
+            )
             for found in _differences(
                 take_picture(one.output), take_picture(other.output), None, ("trace 1", "trace 2")
             )
@@ -179,4 +179,4 @@ def _differences(
     if tolerance is not None:
         tolerance.settle(one, other)
     for found in compare(one, other, "output", placement=False).problems:
-        yield Problem(found.kind, found.path, found.message, found.before, found.after, labels)
+        yield Problem(found.kind, found.path, found.message, found.before, found.after, labels=labels)

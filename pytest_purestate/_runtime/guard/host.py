@@ -262,7 +262,7 @@ class HostState:
             if self._variables.get(name) != variables.get(name):
                 texts = [_short(held[name]) if name in held else "" for held in (self._variables, variables)]
                 message = "was changed" if all(texts) else "was removed" if texts[0] else "was set"
-                yield Problem("host-config", f"os.environ[{name!r}]", message, *texts)
+                yield Problem("host-config", f"os.environ[{name!r}]", message, texts[0], texts[1])
 
     def _changed_flags(self) -> Iterator[tuple[str, object, object]]:
         flags = _config()
@@ -280,7 +280,7 @@ class HostState:
         if (pair := self._numpy_pair()) is not None:
             if pair[0].generator is not pair[1].generator:
                 message = "was replaced by another bit generator"
-            yield Problem("host-rng", _NUMPY, message, *map(str, pair))
+            yield Problem("host-rng", _NUMPY, message, str(pair[0]), str(pair[1]))
 
     def _numpy_pair(self) -> tuple[_NumpyState, _NumpyState] | None:
         """The state of numpy's generator then and now, if they differ."""

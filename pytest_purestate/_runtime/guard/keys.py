@@ -214,7 +214,7 @@ class KeyWatch:
 
     def _sampled(self, key: Any, name: str) -> None:
         """A function of ``jax.random`` is called, where nothing deeper can be seen."""
-        if not self._busy and not _compat.is_tracer(key):
+        if not self._busy and not _compat.is_tracer(key) and not _compat.tracing():
             typed = self._quietly(partial(as_typed, key))
             self._safely(self._consumed, typed, "split" if name == "split" else "drawn from")
 
