@@ -20,15 +20,21 @@ if TYPE_CHECKING:
         check_source,
     )
     from pytest_purestate._runtime.assertions.deterministic import assert_deterministic
+    from pytest_purestate._runtime.assertions.donated import assert_donated
+    from pytest_purestate._runtime.assertions.immutable import assert_immutable
+    from pytest_purestate._runtime.assertions.keys_distinct import assert_keys_distinct
+    from pytest_purestate._runtime.assertions.no_host_transfer import assert_no_host_transfer
     from pytest_purestate._runtime.assertions.no_key_reuse import assert_no_key_reuse
     from pytest_purestate._runtime.assertions.no_retrace import assert_no_retrace
     from pytest_purestate._runtime.assertions.pure import assert_pure
     from pytest_purestate._runtime.assertions.resumable import assert_resumable
     from pytest_purestate._runtime.assertions.sharding_invariant import assert_sharding_invariant
+    from pytest_purestate._runtime.assertions.train_step import assert_train_step
     from pytest_purestate._runtime.assertions.unchanged import assert_unchanged
     from pytest_purestate._runtime.failures import Problem, PurityError
     from pytest_purestate._runtime.keys import Draw, KeyStream
     from pytest_purestate._runtime.states import make_train_state
+    from pytest_purestate._runtime.steps.failure import TrainStepError
 
 __all__ = [
     "CheckReport",
@@ -40,13 +46,19 @@ __all__ = [
     "Problem",
     "PurityError",
     "RelatedPlace",
+    "TrainStepError",
     "__version__",
     "assert_deterministic",
+    "assert_donated",
+    "assert_immutable",
+    "assert_keys_distinct",
+    "assert_no_host_transfer",
     "assert_no_key_reuse",
     "assert_no_retrace",
     "assert_pure",
     "assert_resumable",
     "assert_sharding_invariant",
+    "assert_train_step",
     "assert_unchanged",
     "check_paths",
     "check_source",
@@ -65,12 +77,18 @@ _HOMES = {
     "Problem": "_runtime.failures",
     "PurityError": "_runtime.failures",
     "RelatedPlace": "_check.library",
+    "TrainStepError": "_runtime.steps.failure",
     "assert_deterministic": "_runtime.assertions.deterministic",
+    "assert_donated": "_runtime.assertions.donated",
+    "assert_immutable": "_runtime.assertions.immutable",
+    "assert_keys_distinct": "_runtime.assertions.keys_distinct",
+    "assert_no_host_transfer": "_runtime.assertions.no_host_transfer",
     "assert_no_key_reuse": "_runtime.assertions.no_key_reuse",
     "assert_no_retrace": "_runtime.assertions.no_retrace",
     "assert_pure": "_runtime.assertions.pure",
     "assert_resumable": "_runtime.assertions.resumable",
     "assert_sharding_invariant": "_runtime.assertions.sharding_invariant",
+    "assert_train_step": "_runtime.assertions.train_step",
     "assert_unchanged": "_runtime.assertions.unchanged",
     "check_paths": "_check.library",
     "check_source": "_check.library",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -13,13 +14,14 @@ import numpy as np
 from flax.core import freeze
 from steps_models import Case, Step, make
 
-__all__ = ["DEFECTS", "plant"]
+__all__ = ["DEFECTS", "plant", "planted"]
 
 
 def _part(name: str, change: Callable[[Any, Any], Any]) -> Callable[[Case], Case]:
     """Puts another value into a part of the new state, computed from the old and the new one, before compilation."""
 
     def planted(case: Case) -> Case:
+        @functools.wraps(case.step)
         def step(*args: Any) -> Any:
             state = args[:2] if case.spread else args[0]
             old = case.get(state, name)
@@ -66,6 +68,7 @@ def _unfreezes_embedding(old: Any, new: Any) -> Any:
 
 
 def _in_batch(step: Step) -> Step:
+    @functools.wraps(step)
     def normalizing(*args: Any) -> Any:
         batch = next(arg for arg in args if isinstance(arg, dict) and isinstance(arg.get("x"), np.ndarray))
         batch["x"] /= 2
@@ -75,6 +78,7 @@ def _in_batch(step: Step) -> Step:
 
 
 def _in_state(step: Step) -> Step:
+    @functools.wraps(step)
     def decaying(state: Any, batch: Any) -> Any:
         params = state["params"] if isinstance(state, dict) else state.params
         params["w"] = params["w"] - 0.01
@@ -84,6 +88,7 @@ def _in_state(step: Step) -> Step:
 
 
 def _printing(step: Step) -> Step:
+    @functools.wraps(step)
     def printing(*args: Any) -> Any:
         result = step(*args)
         print("one more step")
@@ -95,6 +100,7 @@ def _printing(step: Step) -> Step:
 def _remembering(step: Step) -> Step:
     seen: list[int] = []
 
+    @functools.wraps(step)
     def remembering(*args: Any) -> Any:
         seen.append(len(seen))
         return step(*args)
@@ -104,6 +110,7 @@ def _remembering(step: Step) -> Step:
 
 def _with_noise(noise: Callable[[], float]) -> Callable[[Step], Step]:
     def noisy(step: Step) -> Step:
+        @functools.wraps(step)
         def augmenting(*args: Any) -> Any:
             by = noise()
             batch = [
@@ -138,8 +145,13 @@ def _hidden_scale(step: Step) -> Step:
 
 def _compiles_each_time(case: Case) -> Case:
     def compiled(step: Step) -> Step:
+        @functools.wraps(step)
         def wrapper(*args: Any) -> Any:
-            return case.compiled(lambda *same: step(*same))(*args)
+            @functools.wraps(step)
+            def anew(*same: Any) -> Any:
+                return step(*same)
+
+            return case.compiled(anew)(*args)
 
         return wrapper
 
@@ -147,6 +159,7 @@ def _compiles_each_time(case: Case) -> Case:
 
 
 def _loses_state(case: Case) -> Case:
+    @functools.wraps(case.step)
     def step(*args: Any) -> Any:
         result = case.step(*args)
         return result[1 - case.place] if isinstance(case.place, int) else jnp.zeros(())
@@ -183,9 +196,15 @@ DEFECTS: dict[str, Callable[[Case], Case]] = {
 }
 
 
-def plant(model: str, defects: str) -> Case:
-    """A case with one defect or several, ``dropped_opt_state+stale_key``; the step is compiled."""
+def planted(model: str, defects: str) -> Case:
+    """A case with one defect or several, ``dropped_opt_state+stale_key``."""
     case = make(model)
     for name in defects.split("+"):
         case = DEFECTS[name](case)
+    return case
+
+
+def plant(model: str, defects: str) -> Case:
+    """The same with its step compiled."""
+    case = planted(model, defects)
     return dataclasses.replace(case, step=case.compiled(case.step))
