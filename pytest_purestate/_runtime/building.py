@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from flax.training.train_state import TrainState
 
 from pytest_purestate._runtime import _compat
 from pytest_purestate._runtime.equinox_model import equinox_parts
@@ -18,7 +19,7 @@ from pytest_purestate._runtime.models import Parts, cast, nnx_parts, params_part
 from pytest_purestate._runtime.optimizers import optimizer
 from pytest_purestate._runtime.placement import check_sharding, resolve
 
-__all__ = ["Request", "build"]
+__all__ = ["Request", "build", "prepare"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +130,20 @@ def build(request: Request, default_key: Callable[[], jax.Array]) -> Any:
     if any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(plan.given)):
         raise ValueError("the model or a field has shapes in place of arrays; pass abstract=True, or arrays")
     return plan.state() if places is None else plan.placed(places)
+
+
+def prepare(
+    model: Any,
+    inputs: tuple[Any, ...],
+    rngs: Rngs | None = None,
+    init_kwargs: Mapping[str, Any] | None = None,
+    dtype: Any = None,
+) -> None:
+    """Compile the initialisation of a linen module, for states that will be asked for."""
+    request = Request(model, inputs, None, TrainState, rngs, init_kwargs, dtype, None, False, {})
+    _, source = _taken_apart(request, checked_dtype(dtype), lambda: jax.random.key(0))
+    assert source is not None
+    source.arrays()
 
 
 def _planned(request: Request, default_key: Callable[[], jax.Array]) -> _Plan:

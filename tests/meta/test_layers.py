@@ -136,6 +136,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         *MODEL,
     ),
     "_check.batch": CORE,
+    "strategies": ("_runtime", "hypothesis", "jax", "numpy"),
     "_runtime": ("_runtime", "jax", "jaxlib", "flax", "optax", "chex", "orbax", "numpy"),
     "_runtime.failures": (),
     "_runtime.events": ("_runtime.failures",),

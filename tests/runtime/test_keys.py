@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import Any
 
+import equinox as eqx
 import flax.linen as nn
 import jax
 import jax.experimental
@@ -151,8 +152,27 @@ def test_log_says_what_was_handed_out_and_where() -> None:
         lambda f: lambda x: jax.lax.scan(lambda c, y: (f(y).sum(), y), x[0], x),
         lambda f: lambda x: jax.eval_shape(f, x),
         lambda f: lambda x: jax.linearize(f, x),
+        lambda f: lambda x: jax.lax.cond(x[0] > 0, f, f, x),
+        lambda f: lambda x: jax.checkpoint(f)(x),
+        nnx.jit,
+        nnx.grad,
+        eqx.filter_jit,
+        eqx.filter_vmap,
     ],
-    ids=["jit", "grad", "vmap", "scan", "eval_shape", "linearize"],
+    ids=[
+        "jit",
+        "grad",
+        "vmap",
+        "scan",
+        "eval_shape",
+        "linearize",
+        "cond",
+        "checkpoint",
+        "nnx.jit",
+        "nnx.grad",
+        "filter_jit",
+        "filter_vmap",
+    ],
 )
 def test_no_key_is_drawn_while_tracing(transform: object) -> None:
     stream = KeyStream(0)
