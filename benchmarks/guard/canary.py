@@ -3,7 +3,7 @@
     python -m benchmarks.guard.canary
 
 Run it with the newest JAX. It looks for functions of ``jax.random`` that the checker has no signature for, for primitives of
-keys that the guard does not know, and at the place that the guard watches from.
+keys that the guard does not know, and at the places that the guard watches keys and traces from.
 """
 
 import inspect
@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from pytest_purestate._check import apis
-from pytest_purestate._runtime import _compat
+from pytest_purestate._runtime import _compat, _compat_jit
 from pytest_purestate._runtime.guard import terms
 
 __all__ = ["main", "report"]
@@ -26,6 +26,7 @@ def report() -> Iterator[str]:
     yield from _primitives()
     yield from _seam()
     yield from _loops()
+    yield from _traces()
 
 
 def _functions() -> Iterator[str]:
@@ -92,6 +93,25 @@ def _loops() -> Iterator[str]:
     for name, (found, wanted) in needed.items():
         if wanted - found:
             yield f"`{name}` has no parameter {', '.join(sorted(wanted - found))} any more"
+
+
+def _traces() -> Iterator[str]:
+    begun: list[_compat_jit.JitCall | None] = []
+    undo = _compat_jit.watch_traces(lambda frame: begun.append(_compat_jit.jit_call(frame)))
+    if undo is None:
+        yield "the place that tells of traces is gone: only public events are counted"
+        return
+    try:
+        jax.jit(lambda x, size: x * size, static_argnums=1)(1.0, 2)
+    finally:
+        undo()
+    calls = [call for call in begun if call is not None and not call.nested]
+    if not calls:
+        yield "the place that tells of traces is silent, or JAX's frames do not show the call any more"
+    elif (calls[0].args, calls[0].static_argnums) != ((1.0, 2), (1,)):
+        yield "JAX's frames show other arguments than those of the call"
+    if "jax.config.jax_enable_x64" not in _compat_jit.trace_settings():
+        yield "the settings that a trace depends on cannot be read"
 
 
 def main() -> None:
