@@ -59,6 +59,15 @@ class JitCall:
 
 def jit_call(frame: FrameType | None) -> JitCall | None:
     """The call of a jitted function that a frame inside of JAX belongs to; None where JAX does not show it."""
+    try:
+        return _jit_call(frame)
+    except (
+        Exception
+    ):  # attributes of what is jitted can run any code, and the call under way must not fail for this
+        return None
+
+
+def _jit_call(frame: FrameType | None) -> JitCall | None:
     found: dict[str, Any] = {}
     while frame is not None:
         if frame.f_globals.get("__name__") == "jax._src.pjit":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -274,6 +275,23 @@ def test_without_the_place_of_traces(monkeypatch: pytest.MonkeyPatch) -> None:
             update(x)
     assert found.functions["update"].traces == 2
     assert [problem.kind for problem in exceeded(found, 1)] == ["retrace", "shape"]
+
+
+def test_a_function_that_cannot_be_looked_at_still_runs() -> None:
+    class Odd:
+        def __call__(self, x: Any) -> Any:
+            return x + 14
+
+        @property
+        def __wrapped__(self) -> Any:
+            if sys._getframe(1).f_globals["__name__"].startswith("pytest_purestate"):
+                raise RuntimeError("not for you")
+            raise AttributeError("__wrapped__")
+
+    step = jax.jit(Odd())
+    with Compilations(explain=True) as found:
+        assert float(step(1.0)) == 15
+    assert found.compiles == 1
 
 
 def test_a_listener_of_somebody_else_is_kept() -> None:
