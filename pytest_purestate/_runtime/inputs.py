@@ -6,7 +6,6 @@ its own, and what the caller holds stays alive and as it is.
 
 from __future__ import annotations
 
-import functools
 import inspect
 import types
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ import jax
 
 from pytest_purestate._runtime import _compat
 from pytest_purestate._runtime.copies import copy_value
+from pytest_purestate._runtime.donation import donation_flags
 from pytest_purestate._runtime.frames import argument_names
 from pytest_purestate._runtime.graph import Node, iter_nodes
 from pytest_purestate._runtime.hidden import name_of
@@ -108,17 +108,6 @@ def check_output(picture: Node) -> None:
 def declared_donations(fn: Callable[..., Any], args: tuple[Any, ...]) -> tuple[bool, ...] | None:
     """Which leaves of ``jax.tree.leaves(args)`` a jitted function says that it donates; it is traced for that, not run.
 
-    None for a function that is not jitted, or whose static arguments make the leaves others than those of ``args``.
+    None for a function that is not jitted, or that does not say it for each leaf.
     """
-    own = len(jax.tree.leaves(args))
-    keywords: dict[str, Any] = {}
-    while isinstance(fn, functools.partial):
-        args, keywords, fn = (*fn.args, *args), {**fn.keywords, **keywords}, fn.func
-    lower = getattr(fn, "lower", None)
-    if lower is None or not hasattr(fn, "trace"):
-        return None
-    infos = jax.tree.leaves(
-        lower(*args, **keywords).args_info[0], is_leaf=lambda one: hasattr(one, "donated")
-    )
-    flags = [bool(info.donated) for info in infos]
-    return tuple(flags[len(flags) - own :]) if len(flags) == len(jax.tree.leaves(args)) else None
+    return donation_flags(fn, args)

@@ -39,7 +39,11 @@ _OWN = (__file__, _compat.__file__)
 _MACHINERY = (*(str(Path(str(each.__file__)).parent) + os.sep for each in (jax, jaxlib, np)), *_OWN)
 _LIBRARIES = tuple({sysconfig.get_path(name) + os.sep for name in ("purelib", "platlib", "stdlib")})
 _CALLBACKS = tuple(str(Path(jax.__file__).parent / "_src" / name) for name in ("callback.py", "debugging.py"))
-_DEVICE_GET: CodeType = inspect.unwrap(jax.device_get).__code__
+# What moves an array to other devices may take the way over the host.
+_EXPLICIT: dict[CodeType, str] = {
+    inspect.unwrap(function).__code__: f"jax.{function.__name__}(...)"
+    for function in (jax.device_get, jax.device_put)
+}
 _LOWERING = str(Path(jax.__file__).parent / "_src" / "interpreters" / "mlir.py")
 CONSTANT = "a compiled function that closes over it"
 
@@ -135,7 +139,7 @@ def _decide(array: Any, how: str) -> Callable[[], None] | None:
         return None
     frames = list(_outwards(sys._getframe(1)))
     machinery = list(itertools.takewhile(_is_machinery, frames))
-    explicit = any(frame.f_code is _DEVICE_GET for frame in machinery)
+    explicit = any(frame.f_code in _EXPLICIT for frame in machinery)
     places = _places(frames, lambda frame: (frame.f_code, frame.f_lineno))
     if (explicit and level == "disallow") or places is None or any(map(_is_callback, frames)):
         return _nothing
@@ -205,8 +209,8 @@ def _place(line: Line) -> str:
 def _how(machinery: list[FrameType], kind: type) -> str:
     """What the user called, by the function of JAX that was entered first; empty for what has no name in their code."""
     codes = [frame.f_code for frame in machinery if not frame.f_code.co_filename.startswith(_OWN)]
-    if _DEVICE_GET in codes:
-        return "jax.device_get(...)"
+    if named := next((_EXPLICIT[code] for code in codes if code in _EXPLICIT), ""):
+        return named
     if any(code.co_filename == _LOWERING for code in codes):
         return CONSTANT
     name = codes[-1].co_name if codes else ""

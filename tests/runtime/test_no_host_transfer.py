@@ -179,6 +179,20 @@ def test_explicit_transfers_are_allowed_unless_asked_for(w: jax.Array) -> None:
         explicit()
 
 
+@pytest.mark.skipif(
+    jax.device_count() < 2, reason="needs two devices: --xla_force_host_platform_device_count=2"
+)
+def test_explicit_move_to_other_devices_is_allowed_also_over_the_host() -> None:
+    mesh = jax.sharding.Mesh(np.array(jax.devices()[:2]), ("data",))
+    split, whole = (
+        jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(*axes))
+        for axes in (("data",), ())  # type: ignore[no-untyped-call]
+    )
+    x = jax.device_put(jnp.ones(4), split)
+    with assert_no_host_transfer():
+        jax.device_put(x, whole)
+
+
 def test_guard_of_the_user_has_the_last_word(w: jax.Array) -> None:
     with assert_no_host_transfer():
         with jax.transfer_guard("allow"):
