@@ -52,8 +52,9 @@ def settle(one: Node, other: Node, path: str = "") -> list[str]:
 def _settle_leaf(one: Node, other: Node) -> bool:
     a, b = one.content, other.content
     if isinstance(a, ArrayContent) and isinstance(b, ArrayContent):
-        arrays = _is_array(one) and _is_array(other) and a.dtype == b.dtype and a.shape == b.shape
-        if not arrays or (one.type == other.type and a.weak_type == b.weak_type):
+        if not (_is_array(one) and _is_array(other)) or (
+            one.type == other.type and a.weak_type == b.weak_type
+        ):
             return False
         other.content = dataclasses.replace(b, weak_type=a.weak_type)
     elif isinstance(a, ArrayContent) and isinstance(b, _NUMBERS):

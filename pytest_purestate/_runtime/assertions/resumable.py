@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,19 +12,17 @@ from pytest_purestate._runtime.copies import copy_value
 from pytest_purestate._runtime.failures import Problem, PurityError
 from pytest_purestate._runtime.graph import Node, take_picture
 from pytest_purestate._runtime.hidden import GENERATORS, HiddenState, name_of
-from pytest_purestate._runtime.inputs import check_function, check_output, take_inputs
+from pytest_purestate._runtime.inputs import check_function, take_inputs
 from pytest_purestate._runtime.losses import losses, parts
 from pytest_purestate._runtime.memory import Memory
-from pytest_purestate._runtime.representation import compare_content
+from pytest_purestate._runtime.runs import ENDS, Run, Steps, differences, is_below
 from pytest_purestate._runtime.saving import Store, Via, blank, store_of
 from pytest_purestate._runtime.settings import settings_in_force
-from pytest_purestate._runtime.stepping import take_state
 
 __all__ = ["assert_resumable"]
 
 S = TypeVar("S")
 
-_ENDS = ("in one go", "resumed")
 _HELP = {
     "lost": (
         "save the whole state, and restore into one that was made in the same way: optimizer state, step, keys and "
@@ -111,7 +107,7 @@ def assert_resumable(
         default if name.startswith("args[") else name
         for name, default in zip(inputs.names, ("state", "batches"), strict=True)
     ]
-    run = _Run(step, name_of(step), *names, *inputs.args)
+    run = Run(step, name_of(step), *names, *inputs.args)
     hidden = HiddenState(step)
     memory = Memory(hidden)
 
@@ -126,43 +122,16 @@ def assert_resumable(
         first, second = (_restore(store, stored, template, run.called) for template in templates)
     restored = take_picture(first)
     lost, notes = losses(saved, restored, take_picture(second), starts, run.called)
-    lost = [problem for problem in lost if not _is_below(problem.path, skip)]
+    lost = [problem for problem in lost if not is_below(problem.path, skip)]
     with memory.as_at_first() if hidden.changes() else nullcontext():
         resumed = run.go(first, cut, len(batches))
-    differ = _differences(run, cut, final, end, take_picture(resumed.state), resumed, skip)
+    differ = differences(run, cut, final, end, take_picture(resumed.state), resumed, skip)
     if lost or differ:
         raise _failure(
             run, store, lost, differ, notes, _remembered(run, kept, cut, final, end, memory, hidden, skip)
         )
     output: S = end.state
     return output
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Steps:
-    state: Any
-    outputs: list[dict[str, Node]]  # what each step returned besides the state
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Run:
-    step: Callable[[Any, Any], Any]
-    name: str
-    called: str
-    batches_called: str
-    state: Any
-    batches: Sequence[Any]
-
-    def go(self, state: Any, start: int, stop: int) -> _Steps:
-        __tracebackhide__ = True
-        outputs = []
-        for batch in self.batches[start:stop]:
-            stepped = take_state(self.step(state, copy_value(batch)), state, self.name)
-            state = stepped.state
-            outputs.append({label: take_picture(value) for label, value in stepped.aux.items()})
-            for picture in outputs[-1].values():
-                check_output(picture)
-        return _Steps(state, outputs)
 
 
 def _check_batches(batches: object, at: object) -> int:
@@ -193,43 +162,18 @@ def _check_transient(transient: object) -> tuple[str, ...]:
     return tuple(transient)
 
 
-def _is_below(path: str, parts: tuple[str, ...]) -> bool:
-    return any(path == part or path.startswith((f"{part}.", f"{part}[")) for part in parts)
-
-
 def _restore(store: Store, stored: Any, template: Any, name: str) -> Any:
     __tracebackhide__ = True
     # What was saved in memory must survive a step that donates what was restored.
     return copy_value(store.restore(stored, template, name), name)
 
 
-def _differences(
-    run: _Run, cut: int, final: Node, end: _Steps, other: Node, resumed: _Steps, skip: tuple[str, ...]
-) -> list[Problem]:
-    """Where the results differ: what the first step returned that differs, and the state in the end."""
-    found: list[Problem] = []
-    for number, (one, two) in enumerate(zip(end.outputs, resumed.outputs, strict=True), start=cut):
-        for label in one:
-            path = f"{run.name}({run.called}, {run.batches_called}[{number}]){label}"
-            picture = two.get(label, take_picture(None))
-            found += compare_content(one[label], picture, path).problems
-        if found:
-            break
-    ends = compare_content(final, other, run.called).problems
-    found += [
-        dataclasses.replace(problem, message=f"after all batches, {problem.message}")
-        for problem in ends
-        if not _is_below(problem.path, skip)
-    ]
-    return [dataclasses.replace(problem, labels=_ENDS) for problem in found]
-
-
 def _remembered(
-    run: _Run,
+    run: Run,
     kept: Any,
     cut: int,
     final: Node,
-    end: _Steps,
+    end: Steps,
     memory: Memory,
     hidden: HiddenState,
     skip: tuple[str, ...],
@@ -238,12 +182,12 @@ def _remembered(
     changes = hidden.changes()
     with memory.as_at_first() if changes else nullcontext():
         exact = run.go(kept, cut, len(run.batches))
-    differ = _differences(run, cut, final, end, take_picture(exact.state), exact, skip)
+    differ = differences(run, cut, final, end, take_picture(exact.state), exact, skip)
     return changes if differ else None
 
 
 def _failure(
-    run: _Run,
+    run: Run,
     store: Store,
     lost: list[Problem],
     differ: list[Problem],
@@ -274,7 +218,7 @@ def _failure(
     return PurityError(
         f"`{run.name}` cannot be resumed through {store.label}: {', and '.join(reasons)}",
         (*lost, *differ, *(hidden or ())),
-        _ENDS,
+        ENDS,
         tuple(lines),
         "; ".join(helps),
     )
