@@ -10,6 +10,7 @@ them when the session ends.
 from __future__ import annotations
 
 import json
+import os
 import platform
 import shlex
 import sys
@@ -182,11 +183,15 @@ class Recorder:
         text = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
         told = [getattr(report, "wasxfail", ""), text]
         told += [f"[{title}]\n{body}" for title, body in report.sections if title.startswith("purestate")]
-        whole = "\n".join(part for part in told if part).replace(f"{self._config.rootpath}/", "")
+        whole = self._below_root("\n".join(part for part in told if part))
         if len(whole) > _TEXT:
             left = len(whole) - _TEXT
             whole = f"{whole[: _TEXT // 2]}\n… {left} characters are left out …\n{whole[-_TEXT // 2 :]}"
         test["text"] = f"{test['text']}\n\n{whole}" if "text" in test else whole
+
+    def _below_root(self, text: str) -> str:
+        """A text in which the files of the project have their names there: the page may travel."""
+        return text.replace(f"{self._config.rootpath}{os.sep}", "")
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """A file that could not be collected is told like a test."""
@@ -202,7 +207,9 @@ class Recorder:
         if self._worker or self._config.option.collectonly or not self._tests:
             return
         tests = list(self._tests.values())
-        if getattr(self._config.option, "dist", "no") != "no":  # in the order of the files, not of the workers
+        if (
+            getattr(self._config.option, "dist", "no") != "no"
+        ):  # in the order of the files, not of the workers
             tests.sort(key=_order)
         run = self._run(int(exitstatus), session.shouldstop or session.shouldfail or "")
         try:
@@ -228,7 +235,7 @@ class Recorder:
         return {
             "began": time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(self._began)),
             "seconds": round(time.time() - self._began, 2),
-            "command": shlex.join(["pytest", *self._config.invocation_params.args]),
+            "command": self._below_root(shlex.join(["pytest", *self._config.invocation_params.args])),
             "project": self._config.rootpath.name,
             "seed": self._seed,
             "exit": exitstatus,
