@@ -138,7 +138,8 @@ class _Comparison:
             elif any(literal) or (a in same and same[a] is not b):
                 text = f"{use} is computed in another way"
                 values = [
-                    f"the constant {atom.val}" if hasattr(atom, "val") else str(atom.aval) for atom in (a, b)
+                    f"the constant {atom.val}" if hasattr(atom, "val") else _kind(atom.aval)
+                    for atom in (a, b)
                 ]
                 yield Problem("trace", line, text, values[0], values[1], labels=_LABELS)
 
@@ -188,8 +189,15 @@ def _signature(eqn: Any) -> tuple[str, ...]:
 
 
 def _text(eqn: Any) -> str:
-    kinds = ", ".join(str(atom.aval) for atom in eqn.invars)
+    kinds = ", ".join(_kind(atom.aval) for atom in eqn.invars)
     return f"{' '.join(part for part in _signature(eqn)[:2] if part)}({kinds})"
+
+
+def _kind(aval: Any) -> str:
+    """An abstract value as newer versions of JAX write it, ``float32[3]``."""
+    if not hasattr(aval, "dtype") or not hasattr(aval, "shape"):
+        return str(aval)
+    return f"{aval.dtype}[{','.join(map(str, aval.shape))}]"
 
 
 def _alike(one: Any, other: Any) -> bool:

@@ -29,7 +29,8 @@ def named_data(function: types.FunctionType, owner: type | None = None) -> Itera
         function: where to begin.
         owner: the class that it is a method of.
     """
-    return _Search(str(function.__module__ or "").partition(".")[0]).run(function, owner)
+    package = str(function.__module__ or "").partition(".")[0]
+    return iter(()) if is_library(package) else _Search(package).run(function, owner)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -246,6 +246,8 @@ def nested(key: jax.Array) -> Any:
 )
 @pytest.mark.parametrize("raw", [False, True])
 def test_bodies_are_looked_into(fn: Any, raw: bool) -> None:
+    if raw and getattr(fn, "func", None) is custom_backwards and jax.__version_info__ < (0, 7):
+        pytest.xfail("JAX 0.6 does not tell it from a draw that the backward pass makes once more")
     assert failure(*((jax.jit(fn), random.PRNGKey(0)) if raw else (fn, random.key(0)))).problems
 
 

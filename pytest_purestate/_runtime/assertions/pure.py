@@ -52,6 +52,9 @@ def assert_pure(
     What is compiled may round otherwise than what runs operation by operation, so inexact numbers need not be the
     same to the last bit.
 
+    Not seen: what is the same in both traces, such as an environment variable, or ``time.time()`` as a float32, which
+    stays one number for two minutes; output to other streams than ``sys.stdout``; state of libraries.
+
     Cost: a call as it is, two traces for which nothing is cached, one compilation, one compiled call.
 
     That leaves which are no arrays are static without saying so is the idea of ``equinox.filter_jit``.
