@@ -14,30 +14,30 @@ from pytest_purestate._runtime.models import Parts
 
 __all__ = ["EquinoxApply", "equinox_parts"]
 
+_Path = tuple[str, ...]
+
 
 def equinox_parts(model: Any, inputs: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Parts:
-    """Take an equinox module apart as ``equinox.partition(model, equinox.is_inexact_array)`` does.
+    """Take an equinox module apart, along the line of ``equinox.partition(model, equinox.is_inexact_array)``.
 
-    Params are the inexact arrays, in a module that has None elsewhere. Other arrays (integers, keys) are the collection
-    ``buffers``: they are data as well, so they must not become constants of a compiled step.
+    Params are the inexact arrays. Other arrays (integers, keys) are the collection ``buffers``: they are data as well, so they
+    must not become constants of a compiled step. Both are nested dicts by the names of the attributes, as of other models:
+    a ``TrainState`` of Flax takes no module for its params, nor does its serialization.
     """
-    leaves, structure = jax.tree.flatten(model, is_leaf=_is_none)
-    kinds = [_kind(leaf) for leaf in leaves]
-
-    def part(name: str) -> Any:
-        return jax.tree.unflatten(
-            structure, [leaf if kind == name else None for leaf, kind in zip(leaves, kinds, strict=True)]
-        )
-
-    # With their types: 1, 1.0 and True are three models.
-    static = tuple(
-        (kind, None, None) if kind else ("", type(leaf), leaf)
-        for leaf, kind in zip(leaves, kinds, strict=True)
-    )
-    apply = EquinoxApply(structure, static)
-    collections: dict[str, Any] = {
-        name: part(name) for name in ("params", "buffers") if name in kinds or name == "params"
-    }
+    found, structure = jax.tree_util.tree_flatten_with_path(model)
+    collections: dict[str, Any] = {"params": {}}
+    leaves: list[tuple[str, Any, Any]] = []
+    for place, leaf in found:
+        if (name := _collection(leaf)) is None:
+            leaves.append(("", type(leaf), leaf))  # with the type: 1, 1.0 and True are three models
+            continue
+        path = tuple(_step(key) for key in place) or ("value",)
+        inner = collections.setdefault(name, {})
+        for part in path[:-1]:
+            inner = inner.setdefault(part, {})
+        inner[path[-1]] = leaf
+        leaves.append((name, None, path))
+    apply = EquinoxApply(structure, tuple(leaves))
     if inputs:
         jax.eval_shape(lambda variables, *args: apply(variables, *args, **kwargs), collections, *inputs)
     return Parts(apply, collections.pop("params"), collections)
@@ -54,37 +54,50 @@ class EquinoxApply:
     Attributes:
         structure: the module without its leaves; two of these are equal if their modules differ in arrays alone, so states
             made from them share one compiled step.
-        static: for each leaf the collection that it is in, or an empty text, its type and the leaf itself.
+        leaves: for each leaf its collection and its path there, or an empty text, its type and itself.
     """
 
     structure: Any
-    static: tuple[tuple[str, type | None, Any], ...]
+    leaves: tuple[tuple[str, type | None, Any], ...]
 
     def __call__(self, variables: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
         """Call the module; see the class."""
         return self.module(variables)(*args, **kwargs)
 
     def module(self, variables: Mapping[str, Any]) -> Any:
-        """The module with these arrays, for its methods."""
-        parts = {}
-        for name in {kind for kind, _, _ in self.static if kind}:
-            if name not in variables:
+        """The module with these arrays: for its methods, or for what else takes a module.
+
+        Raises:
+            ValueError: an array is not there.
+        """
+        leaves = []
+        for name, _, leaf in self.leaves:
+            if name and name not in variables:
                 raise ValueError(
                     f"the module has arrays in `{name}`, and they were not given\n"
                     f'  help: `apply_fn({{"params": state.params, "{name}": state.{name}}}, ...)`'
                 )
-            parts[name], structure = jax.tree.flatten(variables[name], is_leaf=_is_none)
-            if structure != self.structure:
-                raise ValueError(f"`{name}` has another structure than the module that the state was made of")
-        leaves = [parts[kind][i] if kind else leaf for i, (kind, _, leaf) in enumerate(self.static)]
+            leaves.append(_at(variables[name], leaf, name) if name else leaf)
         return jax.tree.unflatten(self.structure, leaves)
 
 
-def _is_none(leaf: object) -> bool:
-    return leaf is None
+def _at(tree: Any, path: _Path, name: str) -> Any:
+    value = tree
+    try:
+        for part in path:
+            value = value[part]
+    except (KeyError, TypeError):
+        where = "".join(f"[{part!r}]" for part in path)
+        raise ValueError(f"`{name}{where}` is an array of the module, and is not there") from None
+    return value
 
 
-def _kind(leaf: Any) -> str:
+def _step(key: Any) -> str:
+    """An attribute, an index or a key of a dict, as the key of a dict."""
+    return str(next(getattr(key, name) for name in ("name", "key", "idx") if hasattr(key, name)))
+
+
+def _collection(leaf: Any) -> str | None:
     if not isinstance(leaf, jax.Array | np.ndarray | np.generic | jax.ShapeDtypeStruct):
-        return ""
+        return None
     return "params" if jnp.issubdtype(leaf.dtype, jnp.inexact) else "buffers"

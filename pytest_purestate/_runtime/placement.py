@@ -66,16 +66,13 @@ def _path(place: tuple[Any, ...]) -> str:
 
 def _spread(prefix: Any, state: Any) -> Any:
     """Field by field: two states have one structure only if their optimizers and functions are the same objects."""
-    names = [
-        key.name
-        for (key, *_), _ in jax.tree_util.tree_flatten_with_path(
-            state, is_leaf=lambda part: part is not state
-        )[0]
-    ]
+    parts = jax.tree_util.tree_flatten_with_path(state, is_leaf=lambda part: part is not state)[0]
+    fields = [key.name for (key, *_), _ in parts]
+    names = [name for name in fields if jax.tree.leaves(getattr(state, name))]
     given = prefix if isinstance(prefix, Mapping) else {name: getattr(prefix, name) for name in names}
-    if strange := [name for name in given if name not in names]:
+    if strange := [name for name in given if name not in fields]:
         raise ValueError(
-            f"sharding: the state has no field `{strange[0]}` with arrays; it has {', '.join(names)}"
+            f"sharding: the state has no field `{strange[0]}` with arrays; it has {', '.join(fields)}"
         )
     spread = {}
     for name in names:

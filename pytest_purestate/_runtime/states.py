@@ -75,8 +75,8 @@ def make_train_state(
 
     Args:
         model: a linen module, which is initialised under ``jax.jit``; an nnx module, whose variables are
-            copied into dicts and which stays as it is; an equinox module, whose params are its inexact arrays, with
-            None elsewhere, and whose other arrays are the collection ``buffers``; or a pytree of params.
+            copied into dicts and which stays as it is; an equinox module, whose params are its inexact arrays, in dicts
+            too, and whose other arrays are the collection ``buffers``; or a pytree of params.
         *inputs: what a linen module is called with: arrays, pytrees of them, or ``jax.ShapeDtypeStruct``.
             Only shapes and dtypes are looked at. A module of nnx or equinox is not called; inputs serve to check that
             it can be.
