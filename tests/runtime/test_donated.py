@@ -267,6 +267,17 @@ def test_equinox_with_everything_donated() -> None:
     ]
 
 
+def test_equinox_module_that_is_the_function() -> None:
+    # Its own arrays are donated with the rest, so which is which is told by shape and dtype.
+    module, x, y = Bias(ones(3)), ones(3), ones(5)
+    assert assert_donated(eqx.filter_jit(module, donate="all"), x).tolist() == [2, 2, 2]
+    scaled = eqx.filter_jit(eqx.Partial(lambda b, x, y: x * b.sum() + y.sum(), ones(2)), donate="all")
+    assert problems(scaled, x, y) == [
+        ("not-donated", "args[1]", "is donated in vain: no output is float32[5]")
+    ]
+    assert not any(array.is_deleted() for array in (module.b, x, y))
+
+
 def test_equinox_method_that_donates_its_module() -> None:
     class Doubling(eqx.Module):
         b: jax.Array

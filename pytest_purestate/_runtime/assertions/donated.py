@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
@@ -96,7 +97,7 @@ def assert_donated(fn: Callable[..., R], *args: Any) -> R:
     if donated and (twice := tuple(_shared(originals, donated))):
         raise _failure(fn, "cannot be called", twice)
     held = tuple(_held(fn, originals, donated))
-    given = Call(call.fn, *_copied(call), call.names, call.prefix, call.bound)
+    given = Call(_own(call.fn), *_copied(call), call.names, call.prefix, call.bound)
     before = given.leaves()
     with quiet():
         output: R = given.fn(*given.args, **given.kwargs)
@@ -181,6 +182,14 @@ def _held(fn: Callable[..., Any], leaves: Sequence[Leaf], donated: frozenset[int
             if found is not None and not found.bound:
                 message = f"is the same array as `{found.path}`, which is donated"
                 yield Problem("donated-and-held", path, message, _text(aval_of(found.value)))
+
+
+def _own(fn: Any) -> Any:
+    """The function; one of equinox that is a module with arrays may donate those too, and gets copies of them."""
+    leaves = [] if isinstance(fn, types.FunctionType) else jax.tree.leaves(fn)
+    if not any(isinstance(leaf, jax.Array) for leaf in leaves):
+        return fn
+    return jax.tree.map(lambda leaf: leaf.copy() if isinstance(leaf, jax.Array) else leaf, fn)
 
 
 def _copied(call: Call) -> tuple[tuple[Any, ...], dict[str, Any]]:
