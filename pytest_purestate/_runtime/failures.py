@@ -15,12 +15,12 @@ class Problem:
     """One place where what is differs from what should be.
 
     Attributes:
-        kind: one of ``value``, ``dtype``, ``shape``, ``weak-type``, ``sharding``, ``type``, ``added``,
-            ``removed``, ``order``, ``identity``, ``deleted`` and ``hidden-state``; of `assert_pure` also
-            ``argument``, ``host-rng``, ``output``, ``side-effect``, ``leak`` and ``trace``; ``key-reuse``; ``same-key``; ``not-saved``;
-            ``editable``; ``transfer``; of `assert_donated` ``not-donated`` and ``donated-twice``;
-            of `assert_no_retrace` ``retrace``, ``recompile``, ``static``, ``function``, ``structure``, ``device`` and
-            ``config``.
+        kind: what it is, for programs. Of two values: ``value``, ``dtype``, ``shape``, ``weak-type``, ``sharding``, ``type``,
+            ``added``, ``removed``, ``order``, ``identity``, ``deleted``. Of a function: ``hidden-state``, ``argument``,
+            ``host-rng``, ``output``, ``side-effect``, ``leak``, ``trace``. Of keys: ``key-reuse``, ``same-key``. Of traces:
+            ``retrace``, ``recompile``, ``static``, ``function``, ``structure``, ``device``, ``config``. Of donation:
+            ``not-donated``, ``donated-twice``, ``donated-and-held``. Of a train step: ``moved``, ``not-moved``,
+            ``counter``, ``key``, ``not-finite``. And ``editable``, ``transfer``, ``not-saved``, ``host-config``.
         path: the place as one would write it in Python, ``state.params['dense']['kernel'][3, 1]``.
         message: what happened there, a sentence without the path.
         before: the first value as text, or an empty string where there was none.

@@ -55,7 +55,7 @@ class assert_no_host_transfer:  # noqa: N801 - reads as the function it is used 
 
     An error that the block raises itself passes through.
 
-    Cost: one read of an array takes about 20 us more within the block; code without transfers takes what it takes
+    Cost: a read of an array takes tens of times as long within the block, since its line is looked up; code without transfers takes what it takes
     under ``jax.transfer_guard``.
 
     Args:
