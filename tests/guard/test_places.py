@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import pytest
 
 from pytest_purestate import assert_deterministic
@@ -31,15 +32,18 @@ def watched(run: Callable[[], object], tests: Callable[[str], bool]) -> list[Key
     return found
 
 
-def test_without_any_test_on_the_stack_all_is_one_call() -> None:
-    key = jax.random.key(0)
+def without_tests(run: Callable[[], object]) -> list[KeyReuse]:
+    """What is found where no test is on the stack: all is one call."""
     found: list[list[KeyReuse]] = []
-    thread = threading.Thread(
-        target=lambda: found.append(watched(lambda: draw_twice(key), lambda file: False))
-    )
+    thread = threading.Thread(target=lambda: found.append(watched(run, lambda file: False)))
     thread.start()
     thread.join()
-    ((reuse,),) = found
+    return found[0]
+
+
+def test_without_any_test_on_the_stack_all_is_one_call() -> None:
+    key = jax.random.key(0)
+    (reuse,) = without_tests(lambda: draw_twice(key))
     assert reuse.second.line == reuse.first.line + 1
 
 
@@ -52,6 +56,43 @@ def test_an_assertion_of_ours_replays_for_the_test() -> None:
     key = jax.random.key(0)
     run = lambda: assert_deterministic(jax.jit(jax.random.normal), key)  # noqa: E731
     assert watched(run, lambda file: file == __file__) == []
+
+
+class Sequence:
+    """Keys one after the other."""
+
+    def __init__(self, key: jax.Array) -> None:
+        self.key = key
+
+    def next(self) -> jax.Array:
+        key: jax.Array
+        self.key, key = jax.random.split(self.key)
+        return key
+
+
+def test_a_line_is_one_place_whether_it_runs_or_is_traced() -> None:
+    def run() -> None:
+        Sequence(jax.random.PRNGKey(0)).next()
+        jax.lax.cond(
+            jnp.array(True), lambda key: Sequence(key).next(), lambda key: key, jax.random.PRNGKey(0)
+        )
+
+    (reuse,) = without_tests(run)
+    assert reuse.first == reuse.second
+    assert reuse.first.function == "Sequence.next"
+
+
+def test_a_function_inside_another_goes_by_its_own_name() -> None:
+    def draw(key: jax.Array) -> jax.Array:
+        return jax.random.normal(key)
+
+    def run() -> None:
+        draw(jax.random.key(0))
+        jax.lax.cond(jnp.array(True), draw, draw, jax.random.key(0))
+
+    (reuse,) = without_tests(run)
+    assert reuse.first == reuse.second
+    assert reuse.first.function == reuse.second.function == "draw"
 
 
 @pytest.mark.parametrize(

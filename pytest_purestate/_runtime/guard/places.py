@@ -23,7 +23,8 @@ class Place:
 
     file: str
     line: int
-    function: str = ""
+    function: str = field(default="", compare=False)
+    """Its name, with its class where that is known: older versions of JAX do not keep it."""
     called: str = field(default="", compare=False)
     """The function that is called there, where that is known."""
     data: object = field(default=None, compare=False, repr=False)
@@ -66,6 +67,8 @@ ORDERING = {"permutation": "x", "choice": "a", "shuffle": "x"}
 _TOOLS = frozenset(
     "_pytest pluggy hypothesis unittest absl xdist pytest_asyncio anyio chex jax jaxlib".split()
 )
+_TYPED = ("<ipython", "<python-input", "<stdin>", "<doctest", "<console>")
+"""What people type in, in a shell, a notebook, a docstring."""
 _LIBRARIES = frozenset("flax optax haiku equinox numpy scipy".split())
 _STANDARD = str(Path(threading.__file__).parent)
 _OURS = str(Path(__file__).parents[2])
@@ -88,7 +91,7 @@ class Where:
         return known
 
     def _judged(self, file: str) -> Kind:
-        if file.startswith("<") and not file.startswith("<ipython"):
+        if file.startswith("<") and not file.startswith(_TYPED):
             return Kind.TOOL  # made by the standard library: dataclasses, namedtuple, frozen importlib
         if self._is_test(file):
             return Kind.TEST
@@ -145,7 +148,7 @@ class Where:
         called = ""
         for file, line, function in frames:
             if self.kind_of(file) in (Kind.TEST, Kind.CODE):
-                return Place(file, line, function, called)
+                return Place(file, line, _name(function), called)
             called = function
         return None
 
@@ -155,4 +158,9 @@ def _place(frame: FrameType | None, called: FrameType | None) -> Place:
         return Place("", 0)
     name = called.f_code.co_name if called is not None else ""
     data = called.f_locals.get(ORDERING[name]) if called is not None and name in ORDERING else None
-    return Place(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name, name, data)
+    return Place(frame.f_code.co_filename, frame.f_lineno, _name(frame.f_code.co_qualname), name, data)
+
+
+def _name(qualified: str) -> str:
+    """The name of a function as one reads it in its source, of that which JAX and Python keep."""
+    return qualified.rpartition("<locals>.")[2]
