@@ -53,23 +53,29 @@ def _key(key: Key, shown: Callable[[Place], str], deep: int) -> Node:
     if deep >= _DEEP and key.then:
         node["kids"] = [{"is": "more", "times": _size(key)}]
         return node
+    kids: list[Node] = []
     chain = _chain(key)
     if len(chain) >= _CHAIN:
-        steps = _rounds([_use(use, shown, deep, carried) for use, carried in chain], range(1, 2))
-        node["kids"] = _rounds(steps, range(2, _PERIODS + 1))
+        for before, use, carried in chain:
+            kids += _kids(before, shown, deep)
+            kids.append(_use(use, shown, deep, carried))
+        kids = _rounds(_rounds(kids, range(1, 2)), range(2, _PERIODS + 1))
     else:
-        kids = [
-            _use(each, shown, deep) if isinstance(each, Use) else _key(each, shown, deep + 1)
-            for each in key.then
-            if isinstance(each, Use) or each.then
-        ]
-        kids = _alike(kids)
-        # Flax makes a key for every parameter, also for those that start as zeros.
-        if unused := len(key.folds) - sum(bool(each.then) for each in key.folds.values()):
-            kids.append({"is": "unused", "times": unused, "text": "fold"})
-        if kids:
-            node["kids"] = kids
+        kids = _alike(_kids(key.then, shown, deep))
+    # Flax makes a key for every parameter, also for those that start as zeros.
+    if unused := sum(not each.then for each in key.folds.values()):
+        kids.append({"is": "unused", "times": unused, "text": "fold"})
+    if kids:
+        node["kids"] = kids
     return node
+
+
+def _kids(then: Iterable[Use | Key], shown: Callable[[Place], str], deep: int) -> list[Node]:
+    return [
+        _use(each, shown, deep) if isinstance(each, Use) else _key(each, shown, deep + 1)
+        for each in then
+        if isinstance(each, Use) or each.then
+    ]
 
 
 def _use(use: Use, shown: Callable[[Place], str], deep: int, carried: int | None = None) -> Node:
@@ -106,24 +112,31 @@ def _node(kind: str, text: str, place: Place | None, shown: Callable[[Place], st
 # --- what repeats itself -------------------------------------------------------------------------
 
 
-def _chain(key: Key) -> list[tuple[Use, int | None]]:
-    """The splits of a key, of one of the keys that gave, and so on, and which child each goes on with."""
-    found: list[tuple[Use, int | None]] = []
-    use = _only_split(key)
+def _chain(key: Key) -> list[tuple[list[Use | Key], Use, int | None]]:
+    """The splits of a key, of one of the keys that gave, and so on: what was done before, the split, and which child it
+    goes on with.
+    """
+    found: list[tuple[list[Use | Key], Use, int | None]] = []
+    use = _last_split(key)
     while use is not None:
         carried = _carrier(use)
-        found.append((use, carried))
-        use = None if carried is None else _only_split(use.children[carried])
+        found.append((key.then[:-1], use, carried))
+        if carried is None:
+            break
+        key = use.children[carried]
+        use = _last_split(key)
     return found
 
 
-def _only_split(key: Key) -> Use | None:
-    only = key.then[0] if len(key.then) == 1 else None
-    return only if isinstance(only, Use) and only.what == "split" else None
+def _last_split(key: Key) -> Use | None:
+    """The split that a key ends with: what is done with it afterwards is another story, and mostly a mistake."""
+    uses = [each for each in key.then if isinstance(each, Use)]
+    last = key.then[-1] if key.then else None
+    return last if isinstance(last, Use) and last.what == "split" and uses == [last] else None
 
 
 def _carrier(use: Use) -> int | None:
-    split = {index: then for index, child in use.children.items() if (then := _only_split(child)) is not None}
+    split = {index: then for index, child in use.children.items() if (then := _last_split(child)) is not None}
     same = [
         index for index, then in split.items() if (then.place, then.label) == (use.place, use.label)
     ] or list(split)
@@ -133,24 +146,35 @@ def _carrier(use: Use) -> int | None:
 def _rounds(steps: Sequence[Node], periods: Iterable[int]) -> list[Node]:
     """Steps in a row; a group of them that follows upon itself is told once."""
     out: list[Node] = []
+    shapes = [_apart(step) if step["is"] == "fold" else step for step in steps]
     at = 0
     while at < len(steps):
         for period in periods:
-            block, times = steps[at : at + period], 1
-            while steps[at + times * period : at + (times + 1) * period] == block:
+            block, times = shapes[at : at + period], 1
+            while shapes[at + times * period : at + (times + 1) * period] == block:
                 times += 1
             if times > 1:
-                out.append(
-                    {**block[0], "times": times * block[0].get("times", 1)}
-                    if period == 1
-                    else {"is": "again", "times": times, "kids": list(block)}
-                )
+                rounds = [steps[at + each * period : at + (each + 1) * period] for each in range(times)]
+                merged = [_merged(each) for each in zip(*rounds, strict=True)]
+                if period == 1:
+                    merged[0]["times"] = times * block[0].get("times", 1)
+                    out.append(merged[0])
+                else:
+                    out.append({"is": "again", "times": times, "kids": merged})
                 at += times * period
                 break
         else:
             out.append(steps[at])
             at += 1
     return out
+
+
+def _merged(steps: Sequence[Node]) -> Node:
+    """One for all of some steps, which may fold other numbers in."""
+    first = steps[0]
+    if all(step.get("text") == first.get("text") for step in steps):
+        return dict(first)
+    return {**first, "text": f"{str(first['text']).rstrip(')')}, …)"}
 
 
 def _alike(nodes: Sequence[Node]) -> list[Node]:
