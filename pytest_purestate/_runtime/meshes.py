@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -224,7 +224,10 @@ def spec_text(spec: PartitionSpec) -> str:
 
 
 def entered(mesh: Mesh) -> AbstractContextManager[Any]:
-    """Make a mesh the one in force, for functions that name its axes only."""
-    enter: Any = getattr(jax, "set_mesh", None) or getattr(jax.sharding, "use_mesh", None)
-    context: AbstractContextManager[Any] = mesh if enter is None else enter(mesh)
+    """Make a mesh the one in force, for functions that name its axes only, where JAX has ``jax.set_mesh``.
+
+    Older ways to do so change what a compiled function takes: ``nnx.jit`` of Flax 0.10 refuses split arguments then.
+    """
+    enter: Any = getattr(jax, "set_mesh", None)
+    context: AbstractContextManager[Any] = nullcontext() if enter is None else enter(mesh)
     return context

@@ -249,6 +249,10 @@ def test_what_only_stands_in_another_form_is_no_loss() -> None:
         assert_resumable(step, state, BATCHES, via)
 
 
+def test_functions_of_a_library_are_a_way_to_save() -> None:
+    assert_resumable(add, start(), BATCHES, (pickle.dumps, pickle.loads))
+
+
 def test_memory_that_does_not_matter_passes_and_is_kept() -> None:
     calls: list[int] = []
 

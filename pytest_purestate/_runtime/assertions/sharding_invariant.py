@@ -74,7 +74,7 @@ def assert_sharding_invariant(
     Args:
         fn: the function, or a method, a partial (to bind keywords), a jitted function. Where it has a parameter ``mesh``
             that is not bound, it is given the mesh, which on one device has one device along each axis. The mesh is also the
-            one in force (``jax.set_mesh``).
+            one in force, where JAX has ``jax.set_mesh``.
         *args: its arguments; at least one array in them. Each call gets copies, so it may donate them.
         devices: how many, or which; by default all local ones.
         meshes: shapes ``(data, model)``, or meshes with axes of other names; by default ``(n, 1)``, ``(n / 2, 2)`` and
