@@ -85,12 +85,12 @@ def missing(fixture: str) -> str:
 
 
 def test_without_jax_the_fixtures_name_the_extra(pytester: pytest.Pytester) -> None:
-    fixtures = ("keys", "key", "make_train_state")
+    fixtures = ("keys", "key", "make_train_state", "deterministic")
     tests = "\n\n".join(f"def test_{fixture}({fixture}):\n    pass\n" for fixture in fixtures)
     write(pytester.path, {"conftest.py": missing_package("jax"), "model.py": REUSE})
     write(pytester.path, {"test_it.py": tests})
     result = run(pytester, "--purestate")
-    result.assert_outcomes(errors=3, failed=1)
+    result.assert_outcomes(errors=4, failed=1)
     assert [line for line in result.outlines if line.startswith("usage error: ")] == [
         missing(fixture) for fixture in fixtures
     ]
