@@ -150,7 +150,7 @@ class _Comparison:
             yield from self.closed(one, other, line)
         elif hasattr(one, "eqns") and hasattr(other, "eqns"):
             yield from self.jaxpr(one, other, line)
-        elif type(one) is tuple and type(other) is tuple and len(one) == len(other):
+        elif _has_parts(one) and _has_parts(other) and len(one) == len(other):
             for a, b in zip(one, other, strict=True):
                 yield from self._parameter(a, b, line, what)
         elif is_array(one) and is_array(other):
@@ -191,6 +191,13 @@ def _signature(eqn: Any) -> tuple[str, ...]:
 def _text(eqn: Any) -> str:
     kinds = ", ".join(_kind(atom.aval) for atom in eqn.invars)
     return f"{' '.join(part for part in _signature(eqn)[:2] if part)}({kinds})"
+
+
+def _has_parts(value: Any) -> bool:
+    """Whether a parameter is a row of jaxprs or arrays, as the branches of a ``cond`` are."""
+    return type(value) is tuple and any(
+        hasattr(each, "jaxpr") or hasattr(each, "eqns") or is_array(each) for each in value
+    )
 
 
 def _kind(aval: Any) -> str:

@@ -5,6 +5,7 @@ What `jax.jit` wants to be told by ``static_argnums`` is found out here, leaf by
 
 from __future__ import annotations
 
+import enum
 import gc
 import weakref
 from collections.abc import Callable
@@ -24,12 +25,16 @@ from pytest_purestate._runtime.hidden import name_of
 __all__ = ["TRACED", "Trace", "as_compiled", "leak_problems", "trace_call"]
 
 
-class _Traced:
+class Array(enum.Enum):
+    """The one class of `TRACED`: a message names it."""
+
+    TRACED = "an array"
+
     def __repr__(self) -> str:
-        return "an array"
+        return self.value
 
 
-TRACED = _Traced()
+TRACED = Array.TRACED
 """Stands for an array in what a trace returned."""
 
 

@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 import time
+import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -364,6 +365,24 @@ def test_tracer_somewhere_else() -> None:
     del module.HIDDEN
 
 
+def test_tracer_that_is_in_the_way_of_the_next_trace() -> None:
+    kept = types.SimpleNamespace(last=[])
+    sys.modules["keeps_tracers"] = kept  # type: ignore[assignment]
+
+    def mix(x: jax.Array) -> jax.Array:
+        last = __import__("keeps_tracers").last
+        if any(isinstance(each, jax.core.Tracer) for each in last):
+            raise RuntimeError("what is this?")
+        last.append(x)
+        return x
+
+    error = failure(mix, X)
+    assert [(p.kind, p.path, p.message) for p in error.problems if p.kind == "leak"] == [
+        ("leak", "mix", "a tracer outlives the trace")
+    ]
+    del sys.modules["keeps_tracers"]
+
+
 # --- output and side effects -----------------------------------------------------------------------
 
 
@@ -509,6 +528,48 @@ def test_static_output_that_differs() -> None:
     assert told(error, "trace") == [("output['name']", "'b'", "'c'")]
 
 
+def test_output_that_is_an_array_in_one_trace_only() -> None:
+    turns: list[int] = []
+
+    def turn(x: jax.Array) -> Any:
+        turns.append(1)
+        return "a" if len(turns) == 3 else x
+
+    found = [p for p in failure(turn, X).problems if p.path == "output"]
+    assert ("trace", "the type differs: Array, str", "an array", "'a'") in [
+        (p.kind, p.message, p.before, p.after) for p in found
+    ]
+
+
+def test_parameters_of_operations() -> None:
+    axes = iter([0, 0, 1])
+    found = [p for p in failure(lambda x: x.sum(next(axes)), jnp.ones((2, 2))).problems if p.kind == "trace"]
+    assert [(p.message, p.before, p.after) for p in found] == [
+        ("`axes` of `reduce_sum` is another", "(0,)", "(1,)")
+    ]
+    numbers = iter(range(9))
+    branches = (lambda x: x, lambda x: x + next(numbers))
+    found = [
+        p for p in failure(lambda x: jax.lax.cond(x[0] > 0, *branches, x), X).problems if p.kind == "trace"
+    ]
+    assert [p.message for p in found] == ["a constant is another one in each trace: an operand of `add`"]
+    orders = iter([(0, 1), (0, 1), (1, 0)])
+    found = [
+        p
+        for p in failure(lambda x: jnp.transpose(x, next(orders)), jnp.ones((2, 2))).problems
+        if p.kind == "trace"
+    ]
+    assert found
+
+
+def test_key_that_is_another_constant() -> None:
+    seeds = iter(range(9))
+    error = failure(lambda x: x + jax.random.normal(jax.random.fold_in(jax.random.key(0), next(seeds))), X)
+    assert [p.message for p in error.problems if p.kind == "trace"] == [
+        "a constant is another one in each trace: an operand of `random_fold_in`"
+    ]
+
+
 def test_second_trace_that_raises() -> None:
     traces: list[int] = []
 
@@ -587,6 +648,8 @@ def test_function_that_cannot_be_jitted() -> None:
     )
     assert str(caught.value).endswith("; pass `jit=False` to check only how it behaves as it is")
     assert assert_pure(branches, X, jit=False).shape == (3,)
+    with pytest.raises(TypeError, match="`<lambda>` cannot be jitted: TracerBoolConversionError"):
+        assert_pure(lambda x, n: branches(x) * n, X, 3)
     with pytest.raises(TypeError, match="`<lambda>` cannot be jitted: TracerArrayConversionError"):
         assert_pure(lambda x: np.sin(np.asarray(x)), X)
 
