@@ -527,7 +527,7 @@ def test_what_the_documentation_shows(pytester: pytest.Pytester) -> None:
 def test_a_mistake_of_the_guard_is_none_of_the_test(pytester: pytest.Pytester) -> None:
     test = "import jax\nimport jax.numpy as jnp\n\nimport library\n\n\n"
     test += "def test_it(key):\n    assert library.step(1.0, key)[1].shape == ()\n    library.noisy(key, jnp.ones(3))\n"
-    start = "from pytest_purestate._runtime.guard import keys\n\n\ndef analyse(closed):\n    raise KeyError('oops')\n\n\n"
+    start = "from pytest_purestate._runtime.guard import keys\n\n\ndef analyse(*args):\n    raise KeyError('oops')\n\n\n"
     write(pytester.path, {"test_it.py": test, "conftest.py": start + "keys.analyse = analyse\n"})
     result = run(pytester, "--purestate", "-rA")
     assert outcomes(result) == {"PASSED test_it.py::test_it"}
