@@ -32,7 +32,7 @@ _HELP = {
     ),
     "nnx": (
         "an nnx module keeps its state inside; call a copy, `nnx.clone(model)`, or carry the state outside: "
-        "`graphdef, state = nnx.split(model)`, then `nnx.merge(graphdef, state)` in the function"
+        "`graphdef, state = nnx.split(model)`, then `nnx.clone(nnx.merge(graphdef, state))` in the function"
     ),
     "edited": (
         "build a new value instead of editing the argument: `state.replace(...)`, `{**params, name: value}`, "
