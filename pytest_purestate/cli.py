@@ -321,7 +321,8 @@ def _report(options: argparse.Namespace) -> int:
     except (data.DataError, OSError) as error:
         print(f"purestate: {error}", file=sys.stderr)
         return ERROR
-    print(f"{options.output_file}: {len(recorded['tests'])} tests")
+    number = len(recorded["tests"])
+    print(f"{options.output_file}: {number} {'test' if number == 1 else 'tests'}")
     return CLEAN
 
 

@@ -254,9 +254,9 @@ def folds_of_a_batch() -> None:
 def folds_in_compiled_code() -> None:
     """
     root jax.random.key(11) <- jax.jit(code)(jax.random.key(11), 5)
-      fold fold_in(3)
+      fold fold_in(3) <- return jax.random.normal(jax.random.fold_in(key, 3)) + jax.random.normal(step_key)
         draw normal float32[] (code) <- return jax.random.normal(jax.random.fold_in(key, 3)) + jax.random.normal(step_key)
-      fold fold_in(5)
+      fold fold_in(5) <- step_key = jax.random.fold_in(key, number)
         draw normal float32[] (code) <- return jax.random.normal(jax.random.fold_in(key, 3)) + jax.random.normal(step_key)
     """
 
@@ -269,7 +269,7 @@ def folds_in_compiled_code() -> None:
 
 def a_key_made_in_compiled_code() -> None:
     """
-    root jax.random.key(12)
+    root jax.random.key(12) <- jax.jit(lambda: jax.random.normal(jax.random.key(12)))()
       draw normal float32[] (<lambda>) <- jax.jit(lambda: jax.random.normal(jax.random.key(12)))()
     """
     jax.jit(lambda: jax.random.normal(jax.random.key(12)))()
@@ -326,6 +326,15 @@ def keys_of_a_linen_module() -> None:
     module = nn.Sequential([nn.Dense(3), nn.Dropout(0.5, deterministic=False)])
     keys = dict(zip(("params", "dropout"), jax.random.split(jax.random.key(15)), strict=True))
     module.init(keys, X[None])
+
+
+def keys_of_many_seeds() -> None:
+    """
+    root jax.random.key(16 … 20) x5 <- jax.random.normal(jax.random.key(seed))
+      draw normal float32[] <- jax.random.normal(jax.random.key(seed))
+    """
+    for seed in range(16, 21):
+        jax.random.normal(jax.random.key(seed))
 
 
 def words_that_somebody_made() -> None:

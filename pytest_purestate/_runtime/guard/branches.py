@@ -181,7 +181,7 @@ def _alike(nodes: Sequence[Node]) -> list[Node]:
     """Nodes in a row; those that are alike but for their number or name are told once."""
     out: list[list[Node]] = []
     for node in nodes:
-        if out and node["is"] in ("child", "fold", "stream") and _apart(out[-1][-1]) == _apart(node):
+        if out and node["is"] in ("root", "child", "fold", "stream") and _apart(out[-1][-1]) == _apart(node):
             out[-1].append(node)
         else:
             out.append([node])
@@ -198,6 +198,8 @@ def _apart(node: Node) -> Node:
 
 def _group(nodes: Sequence[Node]) -> Node:
     first, last = str(nodes[0]["text"]), str(nodes[-1]["text"])
+    if first == last:
+        return {**nodes[0], "times": len(nodes)}
     start = len(str(_apart(nodes[0])["text"]))
     end = last[start:]
     return {**nodes[0], "text": f"{first.rstrip(')]')} … {end}", "times": len(nodes)}

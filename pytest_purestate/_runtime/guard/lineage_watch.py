@@ -27,7 +27,7 @@ from pytest_purestate._runtime.guard.keys import (
 from pytest_purestate._runtime.guard.lineage import Key, Lineage, Use
 from pytest_purestate._runtime.guard.places import Place, Where
 from pytest_purestate._runtime.guard.story import Origin, Outcome, Step, Story, StoryAnalysis, in_loop
-from pytest_purestate._runtime.guard.terms import Effects
+from pytest_purestate._runtime.guard.terms import Draw, Effects
 
 __all__ = ["LineageWatch"]
 
@@ -283,7 +283,7 @@ class _Telling:
             parent = self.key(origin[1])
             data = self._number(origin[2])
             number = None if data is None else as_number(data)
-            return None if parent is None else lineage.fold(parent, number, None)
+            return None if parent is None else lineage.fold(parent, number, self._place(origin[3]))
         token = self._token(origin)
         return None if token is None else lineage.of(token)
 
@@ -303,8 +303,19 @@ class _Telling:
             return impl, words.tobytes()
         seed = int(self._number(origin[1]))
         token = seeded(seed, origin[2])
-        self._watch.lineage.born(token, f"jax.random.key({seed})", None)
+        place = self._place(origin[3]) if len(origin) > 3 else None
+        self._watch.lineage.born(token, f"jax.random.key({seed})", place)
         return token
+
+    def _place(self, made: Draw | None) -> Place | None:
+        """Where a key is made, which is worked out once."""
+        if made is None:
+            return None
+        places = self._story.places
+        if id(made) not in places:
+            places[id(made)] = self._watch._place_of(made)
+        found = places[id(made)]
+        return found if isinstance(found, Place) else None
 
     def _number(self, data: Any) -> Any:
         return np.asarray(self._args[data[1]]).ravel()[data[2]] if isinstance(data, tuple) else data

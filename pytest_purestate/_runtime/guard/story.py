@@ -21,9 +21,11 @@ _MANY = 64
 _DEEP = 200
 """A key that is so many splits away from an input is left out: nobody looks there, and recursion has an end."""
 
+_MAKERS = ("random_fold_in", "random_seed")
+
 Origin = tuple[Any, ...]
-"""A recipe as in `terms`, or ``("split", origin, how many, which)``, or ``("loop", origin)``: what the first pass of a loop
-makes of that."""
+"""A recipe as in `terms`, those of seeds and folds with where they are at the end; or ``("split", origin, how many, which)``, or
+``("loop", origin)``: what the first pass of a loop makes of that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ class StoryAnalysis(Analysis):
         self._first: dict[int, Draw] = {}  # of each call
         self._taken: dict[tuple[Term, int], Draw] = {}
         self._inner: dict[Term, Term] = {}  # keys of a loop: what they are in its first pass
+        self._makers: dict[Term, Draw] = {}  # where keys are made that nothing is spent for
         self._origins: dict[Term, Origin | None] = {}
 
     def effects(self) -> Story:
@@ -113,7 +116,12 @@ class StoryAnalysis(Analysis):
     ) -> list[Value]:
         """One equation."""
         self._bound = name, params, outvars
-        return super().bind(name, params, args, eqn, outvars)
+        outs = super().bind(name, params, args, eqn, outvars)
+        if name in _MAKERS and not self.call and outs[0].cells is not None:
+            made = Draw(name, tuple(self.sources[::-1]), 0)
+            for term in outs[0].cells.ravel().tolist():
+                self._makers.setdefault(term, made)
+        return outs
 
     def consume(self, value: Value, what: str) -> None:
         """A key is used by the equation that is gone through."""
@@ -173,7 +181,10 @@ class StoryAnalysis(Analysis):
             return None if parent is None else ("split", parent, math.prod(made[2]), made[3])
         if made[0] == "fold":
             parent = self._origin(made[1], deep)
-            return None if parent is None else ("fold", parent, self.data(made[2]))
+            return None if parent is None else ("fold", parent, self.data(made[2]), self._makers.get(term))
+        if made[0] == "seed":
+            recipe = self.recipe(term)
+            return None if recipe is None else (*recipe, self._makers.get(term))
         if made[0] == "wrap":
             words = [self._inner.get(word, word) for word in made[1:-1]]
             whole = self.wrapped(words, made[-1])
