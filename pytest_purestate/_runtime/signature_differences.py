@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pytest_purestate._runtime.signatures import Array, Container, Part, Signature, Static, short
+from pytest_purestate._runtime.trees import equal
 
 __all__ = ["Difference", "differences"]
 
@@ -69,7 +70,7 @@ def differences(before: Signature, after: Signature) -> tuple[Difference, ...]:
                 found.append(Difference("structure", name, "is passed in another way", *ways))
     for name, setting in before.settings.items():
         now = after.settings.get(name)
-        if not _equal(setting, now):
+        if not equal(setting, now):
             texts = _apart(short(repr(setting)), short(repr(now)))
             found.append(Difference("config", name, "was changed", *texts))
     return tuple(found)
@@ -81,7 +82,7 @@ def _part_differences(
     if isinstance(one, Array) and isinstance(other, Array):
         yield from _array_differences(path, one, other)
     elif isinstance(one, Static) and isinstance(other, Static):
-        if not _equal(one.value, other.value):
+        if not equal(one.value, other.value):
             callables = callable(one.value) and callable(other.value)
             kind = "function" if callables else "static"
             what = "is another function" if callables else "the static value changed"
@@ -94,7 +95,7 @@ def _part_differences(
             and other.static is not None
             and _labels(path, before)
             == _labels(path, after)  # else that says it: many classes keep their keys there
-            and not _equal(one.static.value, other.static.value)
+            and not equal(one.static.value, other.static.value)
         ):
             texts = _apart(str(one.static), str(other.static))
             yield Difference("static", path, "its static data changed", *texts)
@@ -162,16 +163,3 @@ def _types(one: Container, other: Container) -> tuple[str, str]:
 
 def _kind_text(part: Part) -> str:
     return f"static, {part}" if isinstance(part, Static) else str(part)
-
-
-def _equal(one: object, other: object) -> bool:
-    if one is other:
-        return True
-    try:
-        return bool(one == other)
-    except Exception:
-        return False  # what cannot be compared makes JAX trace again
-
-
-def _apart(one: str, other: str) -> tuple[str, str]:
-    return (one, other) if one != other else (one, f"{other} (another object)")

@@ -12,7 +12,7 @@ from pytest_purestate._runtime.describe import Opaque
 from pytest_purestate._runtime.failures import Problem
 from pytest_purestate._runtime.graph import Node, take_picture
 
-__all__ = ["TreeDiff", "compare", "diff", "text_of"]
+__all__ = ["TreeDiff", "compare", "diff", "equal", "text_of"]
 
 _WIDTH = 100
 
@@ -128,9 +128,9 @@ class _Comparison:
             if one.value is other.value or one.value is None or other.value is None:
                 return a.token == b.token  # one object at two moments, or one of another process
             if a.by_value and b.by_value:
-                return _equal(one.value, other.value)
+                return equal(one.value, other.value)
             # Two results can hold two functions of one name, made anew by each call.
-            return _equal(one.value, other.value) if self.identity else a.token == b.token
+            return equal(one.value, other.value) if self.identity else a.token == b.token
         if type(a) is not type(b):
             return False
         if isinstance(a, float) and isinstance(b, float):
@@ -138,7 +138,7 @@ class _Comparison:
         if isinstance(a, complex) and isinstance(b, complex):
             pairs = ((a.real, b.real), (a.imag, b.imag))
             return all(x == y or (math.isnan(x) and math.isnan(y)) for x, y in pairs)
-        return _equal(a, b)
+        return equal(a, b)
 
 
 def _structure(one: Node, other: Node, path: str) -> Iterator[Problem]:
@@ -187,7 +187,8 @@ def _apart(one: str, other: str) -> tuple[str, str]:
     return (one, other) if one != other else (one, f"{other} (another object)")
 
 
-def _equal(one: object, other: object) -> bool:
+def equal(one: object, other: object) -> bool:
+    """Whether two values say of each other that they are equal."""
     if one is other:
         return True
     try:

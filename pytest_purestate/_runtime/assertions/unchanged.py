@@ -13,8 +13,8 @@ from pytest_purestate._runtime import _compat
 from pytest_purestate._runtime.arrays import is_array
 from pytest_purestate._runtime.describe import Policy, is_function
 from pytest_purestate._runtime.failures import Problem, PurityError
-from pytest_purestate._runtime.frames import argument_names
 from pytest_purestate._runtime.graph import Node, take_picture
+from pytest_purestate._runtime.naming import name_trees
 from pytest_purestate._runtime.recording import watched
 from pytest_purestate._runtime.trees import compare
 
@@ -78,7 +78,7 @@ class assert_unchanged:  # noqa: N801 - reads as the function it is used as
             raise TypeError(
                 "assert_unchanged needs at least one value to watch: `with assert_unchanged(state):`"
             )
-        self._watched = {**_names(trees, named), **named}
+        self._watched = name_trees(trees, named)
         self._before: dict[str, Node] | None = None
         self._entered = False
 
@@ -113,15 +113,6 @@ class assert_unchanged:  # noqa: N801 - reads as the function it is used as
                 RuntimeWarning,
                 stacklevel=2,
             )
-
-
-def _names(trees: tuple[object, ...], named: Mapping[str, object]) -> dict[str, object]:
-    texts = argument_names(len(trees)) or ("",) * len(trees)
-    found: dict[str, object] = {}
-    for i, (text, tree) in enumerate(zip(texts, trees, strict=True)):
-        default = "tree" if len(trees) == 1 else f"trees[{i}]"
-        found[text if text and text not in named and text not in found else default] = tree
-    return found
 
 
 def _pictures(watched: Mapping[str, object]) -> dict[str, Node]:
