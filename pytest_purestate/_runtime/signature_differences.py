@@ -163,3 +163,7 @@ def _types(one: Container, other: Container) -> tuple[str, str]:
 
 def _kind_text(part: Part) -> str:
     return f"static, {part}" if isinstance(part, Static) else str(part)
+
+
+def _apart(one: str, other: str) -> tuple[str, str]:
+    return (one, other) if one != other else (one, f"{other} (another object)")
