@@ -10,7 +10,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-import chex
+import chex  # type: ignore[import-untyped]
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -59,7 +59,9 @@ def plain(case: Case) -> None:
     """Params move, the counter counts, the loss is finite, and the same call gives the same result."""
     step = _compiled(case)
     old, new, _ = _chain(case, step, 2)
-    before, after = (state if case.spread else state[0] for state in (old, new))
+    before: Any
+    after: Any
+    before, after = ((state if case.spread else state[0]) for state in (old, new))
     params = [jax.tree.leaves(case.get(state, "params")) for state in (before, after)]
     assert any(not np.array_equal(a, b) for a, b in zip(*params, strict=True) if hasattr(a, "shape"))
     if hasattr(before, "step"):
@@ -116,7 +118,8 @@ def with_equinox(case: Case) -> None:
     assert eqx.tree_equal(args[count:], given[count:])
     if not any(leaf.is_deleted() for leaf in jax.tree.leaves(args) if isinstance(leaf, jax.Array)):
         assert eqx.tree_equal(args[:count], given[:count])
-    assert jax.tree.structure(old) == jax.tree.structure(new)
+    forms: list[Any] = [jax.tree.structure(state) for state in (old, new)]
+    assert forms[0] == forms[1]
     assert eqx.tree_equal(new, _chain(case, step, 1)[-1], typematch=True)
 
 
@@ -124,10 +127,9 @@ def with_equinox(case: Case) -> None:
 
 
 def _own(name: str) -> Callable[..., Any]:
-    found = getattr(pytest_purestate, name, None)
+    found: Callable[..., Any] | None = getattr(pytest_purestate, name, None)
     if found is None:
         raise NotComparableError("not there")
-    assert callable(found)
     return found
 
 

@@ -88,7 +88,7 @@ def linear() -> Case:
 # An MLP with dropout: the key is in the state, and the state is returned second
 
 
-class DropoutState(TrainState):
+class DropoutState(TrainState):  # type: ignore[no-untyped-call]
     key: Any = None
 
 
@@ -137,7 +137,7 @@ def folded_key() -> Case:
 # A CNN with batch normalisation
 
 
-class NormState(TrainState):
+class NormState(TrainState):  # type: ignore[no-untyped-call]
     batch_stats: Any = None
 
 
@@ -195,7 +195,8 @@ def transformer() -> Case:
     def step(state: Any, batch: Any) -> Any:
         def loss_of(params: Any) -> jax.Array:
             logits = state.apply_fn({"params": params}, batch["tokens"][:, :-1])
-            return optax.softmax_cross_entropy_with_integer_labels(logits, batch["tokens"][:, 1:]).mean()
+            losses = optax.softmax_cross_entropy_with_integer_labels(logits, batch["tokens"][:, 1:])
+            return jnp.mean(losses)
 
         loss, grads = jax.value_and_grad(loss_of)(state.params)
         return state.apply_gradients(grads=grads), loss
@@ -217,7 +218,7 @@ def accumulation() -> Case:
 # An average of the params in the state
 
 
-class EMAState(TrainState):
+class EMAState(TrainState):  # type: ignore[no-untyped-call]
     ema_params: Any = None
     phase: int = flax.struct.field(pytree_node=False, default=0)  # type: ignore[no-untyped-call]
 
@@ -257,13 +258,13 @@ def mixed_precision() -> Case:
         return jax.tree.map(lambda x: x.astype(jnp.bfloat16), tree)
 
     def step(state: Any, batch: Any) -> Any:
-        def scaled(half: Any) -> jax.Array:
+        def scaled(half: Any) -> Any:
             prediction = batch["x"].astype(jnp.bfloat16) @ half["w"] + half["b"]
             return mse(prediction.astype(jnp.float32), batch["y"]) * state.scale
 
         loss, grads = jax.value_and_grad(scaled)(state.half)
         grads = jax.tree.map(lambda g: g.astype(jnp.float32) / state.scale, grads)
-        fine = jnp.isfinite(optax.global_norm(grads))
+        fine = jnp.stack([jnp.isfinite(g).all() for g in jax.tree.leaves(grads)]).all()
         updates, opt_state = tx.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         params, opt_state = jax.tree.map(
@@ -419,7 +420,8 @@ def _in_part(part: str) -> tuple[int, Any]:
 
 def get_variables(state: Any, part: str) -> Any:
     index, chosen = _in_part(part)
-    return nnx.state(state[index], chosen)
+    # Other variables than those of the module, which the step goes on to change.
+    return jax.tree.map(lambda leaf: leaf, nnx.state(state[index], chosen))
 
 
 def put_variables(state: Any, part: str, value: Any) -> Any:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from pytest_purestate._runtime.arrays import ArrayContent
 from pytest_purestate._runtime.compilations import Compilations, Function
 from pytest_purestate._runtime.effects import observed
 from pytest_purestate._runtime.failures import Problem
@@ -14,7 +15,7 @@ from pytest_purestate._runtime.retraces import changes_of, shown_place
 from pytest_purestate._runtime.steps.frozen import Frozen
 from pytest_purestate._runtime.steps.plan import Call, Plan
 from pytest_purestate._runtime.steps.roles import Roles
-from pytest_purestate._runtime.steps.view import ArrayContent, View, same_bits
+from pytest_purestate._runtime.steps.view import View, same_bits
 
 __all__ = ["Evidence", "gather"]
 

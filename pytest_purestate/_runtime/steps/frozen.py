@@ -17,8 +17,8 @@ def frozen_paths(spec: object, view: View) -> Frozen:
     """The paths of the leaves that are meant.
 
     Args:
-        spec: ``"params['encoder']"``: that and everything below it, with or without the name of the state in front; a
-            ``*`` stands for any text. Or a function of the whole path. Or several of these.
+        spec: ``"params['encoder']"``: that and everything below it, with or without the name of the state in front, also
+            where the state is a dict; a ``*`` stands for any text. Or a function of the whole path. Or several of these.
         view: the state.
 
     Raises:
@@ -31,7 +31,7 @@ def frozen_paths(spec: object, view: View) -> Frozen:
     found: set[str] = set()
     for one in several:
         if isinstance(one, str) and one:
-            chosen = {path for path in every if _matches(one, path) or _matches(one, _inner(path, view))}
+            chosen = {path for path in every if any(_matches(one, form) for form in _forms(path, view))}
         elif callable(one):
             chosen = {path for path in every if one(path)}
         else:
@@ -50,7 +50,8 @@ def _matches(pattern: str, path: str) -> bool:
     return re.match(rf"{text}(?=$|[.\[])", path) is not None
 
 
-def _inner(path: str, view: View) -> str:
-    """A path without the name of its root."""
+def _forms(path: str, view: View) -> tuple[str, ...]:
+    """How one may write a path: whole, without its root, and ``params['w']`` for the ``['params']['w']`` of a dict."""
     root = next(name for name in view.frames if path.startswith(name))
-    return path[len(root) :].removeprefix(".")
+    inner = path[len(root) :].removeprefix(".")
+    return path, inner, re.sub(r"^\['(\w+)'\]", r"\1", inner)

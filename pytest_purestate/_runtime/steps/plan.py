@@ -77,7 +77,8 @@ class Plan:
         before = take_view(state)
         in_place = self.in_place
         pictures = {name: take_picture(value) for name, value in given.items() if name not in in_place}
-        result = jax.block_until_ready(self.step(*given.values()))
+        result = self.step(*given.values())
+        jax.block_until_ready(result)  # type: ignore[no-untyped-call]
         touched = tuple(self._touched(pictures, given))
         new = new_parts(result, state)
         picture = take_picture(result)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -21,7 +21,7 @@ def new_parts(result: Any, given: Mapping[str, Any]) -> dict[str, Any] | None:
     A part is what has most of the paths and shapes of the one that was given, so a state that lost a field is
     still found. Where the result has no other of its kind, an nnx object is its own new state.
     """
-    candidates = list(_candidates(result, 2))
+    candidates = _candidates(result, 2)
     found: dict[str, Any] = {}
     for name, part in given.items():
         scores = [_likeness(candidate, part) for candidate in candidates]
@@ -40,14 +40,19 @@ def holds_nnx(value: Any) -> bool:
     return any(map(_compat.is_nnx_object, jax.tree.leaves(value, is_leaf=_compat.is_nnx_object)))
 
 
-def _candidates(value: Any, depth: int) -> Iterator[Any]:
-    yield value
-    if depth and type(value) in (tuple, list):
-        for item in value:
-            yield from _candidates(item, depth - 1)
-    elif depth and type(value) is dict:
-        for item in value.values():
-            yield from _candidates(item, depth - 1)
+def _candidates(value: Any, depth: int) -> list[Any]:
+    """A result and what is in it, the outer ones first: of two that are alike the outer one is meant."""
+    found = layer = [value]
+    for _ in range(depth):
+        layer = [item for one in layer for item in _items(one)]
+        found = found + layer
+    return found
+
+
+def _items(value: Any) -> list[Any]:
+    if type(value) in (tuple, list):
+        return list(value)
+    return list(value.values()) if type(value) is dict else []
 
 
 def _likeness(value: Any, given: Any) -> float:

@@ -37,13 +37,11 @@ class Roles:
 
     @property
     def optimizer(self) -> str:
-        """What the optimizer state is called: the path that all of its leaves share."""
-        for path in self.opt_state:
-            for end in range(1, len(path) + 1):
-                name = re.split(r"\W+", path[:end])[-1]
-                if _is_end(path, end) and _OPTIMIZER.fullmatch(name):
-                    return path[: end + 2] if path[end : end + 2] == "']" else path[:end]
-        return _shared(self.opt_state)
+        """What the optimizer state is called: ``state.opt_state``, or the path that all of its leaves share."""
+        shared = _shared(self.opt_state)
+        named = [end for end in _ends(shared) if _OPTIMIZER.fullmatch(_last_name(shared[:end]))]
+        # An nnx.Optimizer may have the name itself, and its opt_state has it too.
+        return shared[: named[min(len(named) - 1, int(named[0] == _ends(shared)[0]))]] if named else shared
 
 
 def roles_of(view: View) -> Roles:
@@ -112,14 +110,21 @@ def _is_param(leaf: Leaf) -> bool:
 
 def _is_end(path: str, end: int) -> bool:
     """Whether a component of a path is over here."""
-    return end == len(path) or path[end] in ".['"
+    return end == len(path) or path[end] in ".["
+
+
+def _ends(path: str) -> list[int]:
+    return [end for end in range(1, len(path) + 1) if _is_end(path, end)]
+
+
+def _last_name(path: str) -> str:
+    """``opt_state`` of ``state.opt_state`` and of ``state['opt_state']``."""
+    return re.split(r"\W+", path.rstrip("']"))[-1]
 
 
 def _shared(paths: tuple[str, ...]) -> str:
     shortest = min(paths, key=len)
-    end = next(
-        (i for i in range(len(shortest)) if any(path[i] != shortest[i] for path in paths)), len(shortest)
-    )
-    while end and not all(_is_end(path, end) for path in paths):
-        end -= 1
-    return shortest[:end]
+    ends = [
+        end for end in _ends(shortest) if all(p.startswith(shortest[:end]) and _is_end(p, end) for p in paths)
+    ]
+    return shortest[: ends[-1]] if ends else shortest

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from pytest_purestate._runtime import _compat
@@ -45,7 +46,7 @@ class Leaf:
     @property
     def floating(self) -> bool:
         """Whether it holds real numbers (or complex ones)."""
-        return bool(jax.dtypes.issubdtype(_dtype(self.content), np.inexact))
+        return bool(jnp.issubdtype(_dtype(self.content), np.inexact))
 
     @property
     def size(self) -> int:

@@ -20,14 +20,17 @@ def _check(evidence: Evidence) -> Iterator[Problem]:
     rest = take_view(evidence.plan.rest)
     if not all(map(_is_finite, rest.leaves.values())):
         return
-    seen: set[str] = set()
     for number, call in enumerate(evidence.calls, start=1):
-        for path, leaf in call.after.leaves.items() if call.after is not None else ():
-            before = call.before.leaves.get(path)
-            if path in seen or _is_finite(leaf) or before is None or not _is_finite(before):
-                continue
-            seen.add(path)
-            yield Problem("not-finite", path, f"{_counted(leaf.content)} in call {number}")
+        found = [
+            leaf
+            for path, leaf in (call.after.leaves if call.after is not None else {}).items()
+            if not _is_finite(leaf) and path in call.before.leaves and _is_finite(call.before.leaves[path])
+        ]
+        yield from (
+            Problem("not-finite", leaf.path, f"{_counted(leaf.content)} in call {number}") for leaf in found
+        )
+        if found:
+            return  # what follows is made from these
 
 
 def _is_finite(leaf: Leaf) -> bool:

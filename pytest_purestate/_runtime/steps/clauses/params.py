@@ -15,15 +15,14 @@ __all__ = ["CLAUSE"]
 def _check(evidence: Evidence) -> Iterator[Problem]:
     for path in evidence.roles.params:
         if path not in evidence.frozen and not evidence.moved(path):
-            content = evidence.first.leaves[path].content
             text = f"did not move in {evidence.steps}{_reason(evidence, path)}"
-            yield Problem("not-moved", path, text, "", _shown(content))
+            yield Problem("not-moved", path, text)
 
 
 def _reason(evidence: Evidence, path: str) -> str:
     """What the optimizer remembers of a leaf tells why it stays: of a gradient that is zero it remembers nothing."""
     moments = moments_of(evidence, path)
-    if not moments:
+    if not moments or not any(map(evidence.moved, evidence.roles.opt_state)):
         return ""
     if any(map(evidence.moved, moments)):
         return (
@@ -49,10 +48,6 @@ def moments_of(evidence: Evidence, path: str) -> list[str]:
 
 def _is_zero(content: ArrayContent) -> bool:
     return content.host is not None and not content.host.any()
-
-
-def _shown(content: ArrayContent) -> str:
-    return f"{content}"
 
 
 CLAUSE = Clause(
