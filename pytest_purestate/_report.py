@@ -15,13 +15,13 @@ import platform
 import shlex
 import sys
 import time
-from collections.abc import Callable, Generator, Iterable
-from importlib import metadata
+from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_purestate import _recorded
 from pytest_purestate._pages import data
 from pytest_purestate._pages.nodes import pruned
 
@@ -34,11 +34,7 @@ __all__ = ["Recorder", "register"]
 
 _CARRIED = "purestate_recorded"
 """The attribute of the report of a teardown."""
-_TEXT = 20_000
-_MANY = 50
 _NODES = 400
-_PACKAGES = ("pytest-purestate", "jax", "flax", "optax", "pytest")
-_KEY_FIXTURE = "key"
 
 
 def register(config: pytest.Config, seed: int) -> None:
@@ -95,7 +91,7 @@ class Recorder:
             return
         handed = getattr(self._guard and self._guard.keys, "handed", None)
         if handed is not None:
-            handed(lambda at: _stream(event.name, event.index + at), event.key, event.place)
+            handed(lambda at: _recorded.stream_label(event.name, event.index + at), event.key, event.place)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self) -> None:
@@ -123,20 +119,22 @@ class Recorder:
         return report
 
     def _learned(self, item: pytest.Item) -> data.Recorded:
-        shown = _Places(self._config.rootpath)
-        known: data.Recorded = {"checks": [_check(check, shown) for check in self._checks[:_MANY]]}
+        shown = _recorded.Places(self._config.rootpath)
+        known: data.Recorded = {
+            "checks": [_recorded.check_facts(check, shown) for check in self._checks[: _recorded.MANY]]
+        }
         scope = self._guard.scope if self._guard is not None else None
         problems = list(self._problems)
         if scope is not None and scope.item is item:
             problems = [*scope.problems, *problems]
             known["findings"] = [
-                {"concern": concern, "level": scope.levels[concern], "text": text[:_TEXT]}
-                for concern, text in scope.found[:_MANY]
+                {"concern": concern, "level": scope.levels[concern], "text": text[: _recorded.TEXT]}
+                for concern, text in scope.found[: _recorded.MANY]
             ]
             if scope.compilations is not None:
-                known["functions"] = _functions(scope.compilations.functions, shown)
-        known["changes"] = [_change(*problem) for problem in problems[:_MANY]]
-        known["changes_left_out"] = max(0, len(problems) - _MANY)
+                known["functions"] = _recorded.function_facts(scope.compilations.functions, shown)
+        known["changes"] = [_recorded.change_facts(*problem) for problem in problems[: _recorded.MANY]]
+        known["changes_left_out"] = max(0, len(problems) - _recorded.MANY)
         if (lineage := self._lineage()) is not None:
             from pytest_purestate._runtime.guard.branches import tree
 
@@ -184,9 +182,9 @@ class Recorder:
         told = [getattr(report, "wasxfail", ""), text]
         told += [f"[{title}]\n{body}" for title, body in report.sections if title.startswith("purestate")]
         whole = self._below_root("\n".join(part for part in told if part))
-        if len(whole) > _TEXT:
-            left = len(whole) - _TEXT
-            whole = f"{whole[: _TEXT // 2]}\n… {left} characters are left out …\n{whole[-_TEXT // 2 :]}"
+        if len(whole) > _recorded.TEXT:
+            left = len(whole) - _recorded.TEXT
+            whole = f"{whole[: _recorded.TEXT // 2]}\n… {left} characters are left out …\n{whole[-_recorded.TEXT // 2 :]}"
         test["text"] = f"{test['text']}\n\n{whole}" if "text" in test else whole
 
     def _below_root(self, text: str) -> str:
@@ -242,41 +240,13 @@ class Recorder:
             "stopped": str(stopped) if stopped else "",
             "lineages": self._page is not None,
             "note": guard_note,
-            "versions": {"python": platform.python_version(), **_versions()},
+            "_recorded.versions": {"python": platform.python_version(), **_recorded.versions()},
         }
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say where the page is."""
         if self._note:
             terminalreporter.write_line(f"purestate: {self._note}")
-
-
-class _Places:
-    """What places are called: below the root of the tests by their path there, and without what is of no interest."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._known: dict[str, str] = {}
-
-    def __call__(self, file: str, line: int) -> str:
-        if file not in self._known:
-            self._known[file] = self._named(Path(file)) if file else ""
-        return f"{self._known[file]}:{line}" if file else ""
-
-    def _named(self, path: Path) -> str:
-        if path.is_relative_to(self._root):
-            return path.relative_to(self._root).as_posix()
-        parts = path.parts
-        for installed in ("site-packages", "dist-packages"):
-            if installed in parts:
-                return "/".join(parts[parts.index(installed) + 1 :])
-        return "/".join(["…", *parts[-3:]]) if len(parts) > 4 else path.as_posix()
-
-
-def _stream(name: str, index: int) -> str:
-    if name == _KEY_FIXTURE and index == 0:
-        return "key"
-    return f"keys({name!r})[{index}]" if name else f"keys()[{index}]"
 
 
 def _order(test: data.Recorded) -> tuple[str, int]:
@@ -292,66 +262,3 @@ def _outcome(report: pytest.TestReport) -> str:
     if report.failed:
         return "failed" if report.when == "call" else "error"
     return "passed"  # also `rerun`: the next attempt begins anew
-
-
-def _check(check: Checked, shown: _Places) -> data.Recorded:
-    return {
-        "assertion": check.assertion,
-        "function": check.function,
-        "ways": list(check.ways),
-        "failed": check.failed,
-        "runs": check.runs,
-        "at": shown(*check.place),
-        "problems": len(check.problems),
-    }
-
-
-def _change(source: str, problem: Problem) -> data.Recorded:
-    known = {
-        "source": source,
-        "kind": problem.kind,
-        "path": problem.path,
-        "message": problem.message,
-        "before": problem.before,
-        "after": problem.after,
-        "labels": list(getattr(problem, "labels", None) or ()),
-    }
-    return {
-        name: value[:_TEXT] if isinstance(value, str) else value for name, value in known.items() if value
-    }
-
-
-def _functions(functions: Any, shown: _Places) -> list[data.Recorded]:
-    """Counts by function, longest first; what JAX compiles of its own is one line."""
-    own = [found for found in functions.values() if found.library]
-    rows = [
-        _function(name or "(no name)", [found], shown)
-        for name, found in functions.items()
-        if not found.library
-    ]
-    if own:
-        rows.append({**_function("", own, shown), "library": len(own), "at": ""})
-    rows.sort(key=lambda row: -float(row["seconds"]))
-    return rows[:_MANY]
-
-
-def _function(name: str, counts: Iterable[Any], shown: Callable[[str, int], str]) -> data.Recorded:
-    counts = list(counts)
-    file, _, line = counts[0].place.rpartition(":")
-    return {
-        "name": name,
-        "traces": sum(found.traces for found in counts),
-        "compiles": sum(found.compiles for found in counts),
-        "seconds": round(sum(found.seconds for found in counts), 4),
-        "at": shown(file, int(line)) if line.isdecimal() else "",
-    }
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in _PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found

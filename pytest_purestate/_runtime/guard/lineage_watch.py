@@ -22,12 +22,12 @@ from pytest_purestate._runtime.guard.keys import (
     Spending,
     as_number,
     as_typed,
-    seeded,
 )
 from pytest_purestate._runtime.guard.lineage import Key, Lineage, Use
 from pytest_purestate._runtime.guard.places import Place, Where
-from pytest_purestate._runtime.guard.story import Origin, Outcome, Step, Story, StoryAnalysis, in_loop
-from pytest_purestate._runtime.guard.terms import Draw, Effects
+from pytest_purestate._runtime.guard.story import Outcome, Step, Story, StoryAnalysis, in_loop
+from pytest_purestate._runtime.guard.telling import Telling
+from pytest_purestate._runtime.guard.terms import Effects
 
 __all__ = ["LineageWatch"]
 
@@ -167,7 +167,9 @@ class LineageWatch(KeyWatch):
             if not isinstance(story, Story) or not story.outcomes:
                 return run(*args, **params)
             # Before it runs: what is donated has no bits behind it.
-            expected = self._safely(_Telling(self, story, args).outcomes) or []
+            expected = (
+                self._safely(Telling(self.lineage, story, args, self._bits, self._place_of).outcomes) or []
+            )
             results = run(*args, **params)
             self._safely(self._came_out, story.name, expected, results)
             return results
@@ -206,7 +208,7 @@ class LineageWatch(KeyWatch):
     def _tell_story(self, story: Story, args: Sequence[Any], sampler: bool) -> None:
         """Add what a compiled function does to these arguments."""
         here, _ = self._now(4)
-        telling = _Telling(self, story, args)
+        telling = Telling(self.lineage, story, args, self._bits, self._place_of)
 
         def place_of(step: Step) -> Place:
             told = None if sampler else story.places.get(id(step.draw), step)
@@ -244,81 +246,6 @@ class LineageWatch(KeyWatch):
         for names, places in self._doubled:
             if (key := self.lineage.known(names)) is not None:
                 self.lineage.mark(key.uses.values(), *places)
-
-
-class _Telling:
-    """The keys of one compiled call: what the origins in a story are, given these arguments."""
-
-    def __init__(self, watch: LineageWatch, story: Story, args: Sequence[Any]) -> None:
-        self._watch = watch
-        self._story = story
-        self._args = args
-        self._tokens: dict[int, list[Any]] = {}
-        self._keys: dict[int, Key | None] = {}  # by the identity of the origin
-
-    def outcomes(self) -> list[tuple[Outcome, Key | None, Key | None]]:
-        """The keys that will come out; with those of unknown origin, one that went in."""
-        source = next((key for step in self._story.steps if (key := self.key(step.origin)) is not None), None)
-        return [(each, self.key(each.origin), source) for each in self._story.outcomes]
-
-    def key(self, origin: Origin | None) -> Key | None:
-        """The key, which is added where nobody has met it."""
-        if origin is None:
-            return None
-        if id(origin) not in self._keys:
-            self._keys[id(origin)] = self._found(origin)
-        return self._keys[id(origin)]
-
-    def _found(self, origin: Origin) -> Key | None:
-        lineage = self._watch.lineage
-        kind = origin[0]
-        if kind == "loop":
-            return self.key(origin[1])
-        if kind == "split":
-            _, above, total, index = origin
-            parent = self.key(above)
-            use = parent.split(total) if parent is not None else None
-            return None if use is None else lineage.child(use, index)
-        if kind == "fold":
-            parent = self.key(origin[1])
-            data = self._number(origin[2])
-            number = None if data is None else as_number(data)
-            return None if parent is None else lineage.fold(parent, number, self._place(origin[3]))
-        token = self._token(origin)
-        return None if token is None else lineage.of(token)
-
-    def _token(self, origin: Origin) -> Any:
-        kind = origin[0]
-        if kind == "bits":
-            return origin[2], origin[1]
-        if kind == "input":
-            _, number, element = origin
-            if number not in self._tokens:
-                self._tokens[number] = self._watch._bits(self._args[number])
-            tokens = self._tokens[number]
-            return tokens[element] if element < len(tokens) else None
-        if kind == "wrap":
-            _, number, element, count, impl = origin
-            words = np.ascontiguousarray(self._args[number]).ravel()[element : element + count]
-            return impl, words.tobytes()
-        seed = int(self._number(origin[1]))
-        token = seeded(seed, origin[2])
-        place = self._place(origin[3]) if len(origin) > 3 else None
-        self._watch.lineage.born(token, f"jax.random.key({seed})", place)
-        return token
-
-    def _place(self, made: Draw | None) -> Place | None:
-        """Where a key is made, which is worked out once."""
-        if made is None:
-            return None
-        places = self._story.places
-        if id(made) not in places:
-            places[id(made)] = self._watch._place_of(made)
-        found = places[id(made)]
-        return found if isinstance(found, Place) else None
-
-    def _number(self, data: Any) -> Any:
-        return np.asarray(self._args[data[1]]).ravel()[data[2]] if isinstance(data, tuple) else data
 
 
 def _drawn_as(label: str, place: Place) -> str:
