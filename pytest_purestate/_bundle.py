@@ -18,9 +18,10 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from pytest_purestate._versions import package_versions
 
 __all__ = [
     "ENVIRONMENT",
@@ -300,13 +301,10 @@ def run(bundle: Bundle) -> int:
 
 def _other_versions(bundle: Bundle) -> Iterator[str]:
     versions = bundle.facts.get("versions")
+    now = package_versions()
     for name, then in (versions if isinstance(versions, dict) else {}).items():
-        try:
-            now = metadata.version(name) if name != "python" else ".".join(map(str, sys.version_info[:3]))
-        except metadata.PackageNotFoundError:
-            now = "not installed"
-        if now != then:
-            yield f"{name} was {then}, and is {now}"
+        if now.get(name) != then:
+            yield f"{name} was {then}, and is {now.get(name, 'not installed')}"
 
 
 def shown(bundle: Bundle) -> Iterator[str]:

@@ -291,10 +291,12 @@ class Guard:
         if getattr(sys.modules["jax"].config, "jax_debug_key_reuse", False):
             self.note = "keys are not watched: JAX's own checker is on (jax_debug_key_reuse)"
             return
-        kind = KeyWatch
         if self.lineages:
-            from pytest_purestate._runtime.guard.lineage_watch import LineageWatch as kind
-        self.keys = kind(Where(self._is_test), self._reused)
+            from pytest_purestate._runtime.guard.lineage_watch import LineageWatch
+
+            self.keys = LineageWatch(Where(self._is_test), self._reused)
+        else:
+            self.keys = KeyWatch(Where(self._is_test), self._reused)
         if not self.keys.start():
             self.note = "this JAX has no place to watch from: only direct calls of jax.random are seen"
 

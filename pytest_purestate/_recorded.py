@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,14 +19,12 @@ __all__ = [
     "check_facts",
     "function_facts",
     "stream_label",
-    "versions",
 ]
 
 TEXT = 20_000
 """Characters of one text."""
 MANY = 50
 """Findings, changes, checks and functions of one test."""
-_PACKAGES = ("pytest-purestate", "jax", "flax", "optax", "pytest")
 _KEY_FIXTURE = "key"
 
 Recorded = dict[str, Any]
@@ -110,13 +107,3 @@ def _function(name: str, counts: Iterable[Any], shown: Callable[[str, int], str]
         "seconds": round(sum(found.seconds for found in counts), 4),
         "at": shown(file, int(line)) if line.isdecimal() else "",
     }
-
-
-def versions() -> dict[str, str]:
-    found = {}
-    for name in _PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found

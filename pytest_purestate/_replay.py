@@ -12,21 +12,19 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Generator
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_purestate import _bundle
+from pytest_purestate._versions import package_versions
 
 if TYPE_CHECKING:
     from pytest_purestate._guard import Scope
     from pytest_purestate._runtime.recording import Call, Replay
 
 __all__ = ["Replaying", "failure_of", "keep", "repeat_of", "test_again"]
-
-_PACKAGES = ("pytest-purestate", "jax", "jaxlib", "flax", "optax", "numpy", "pytest")
 
 
 class _DoneError(BaseException):
@@ -70,7 +68,7 @@ def keep(
         "failure": text,
         "leaves": facts,
         "left_out": left_out,
-        "versions": _versions(),
+        "versions": package_versions(),
         "environment": {name: os.environ[name] for name in _bundle.KEPT_VARIABLES if name in os.environ},
         "settings": _settings(),
     }
@@ -83,16 +81,6 @@ def keep(
     if left_out:
         lines += f"  without {', '.join(left_out[:3])}{' and others' if len(left_out) > 3 else ''}: too large (purestate_bundle_limit)\n"
     return lines
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": ".".join(map(str, sys.version_info[:3]))}
-    for name in _PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def _settings() -> str:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import shlex
 import sys
 import time
@@ -24,6 +23,7 @@ import pytest
 from pytest_purestate import _recorded
 from pytest_purestate._pages import data
 from pytest_purestate._pages.nodes import pruned
+from pytest_purestate._versions import package_versions
 
 if TYPE_CHECKING:
     from pytest_purestate._guard import Guard
@@ -240,7 +240,7 @@ class Recorder:
             "stopped": str(stopped) if stopped else "",
             "lineages": self._page is not None,
             "note": guard_note,
-            "_recorded.versions": {"python": platform.python_version(), **_recorded.versions()},
+            "versions": package_versions(),
         }
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:

@@ -17,10 +17,15 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from devices import reason
 
 from pytest_purestate import KeyStream, PurityError, assert_deterministic, assert_unchanged, make_train_state
 
-pytestmark = pytest.mark.gpu
+pytestmark = [
+    pytest.mark.gpu,
+    # Without a GPU they are skipped, and say so.
+    pytest.mark.skipif(bool(reason()), reason=reason()),
+]
 
 HERE = Path(__file__).parent
 FLAG = "--xla_gpu_deterministic_ops=true"

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jax
 import pytest
 from outside import REUSE, run, write
 
@@ -200,6 +201,7 @@ def test_a_page_of_everything(pytester: pytest.Pytester, project: Path, workers:
 
     kept = data.load(project / ".purestate" / "report.json")
     assert kept["run"]["seed"] == 0
+    assert kept["run"]["versions"]["jax"] == jax.__version__
     assert kept["run"]["lineages"] is True
     assert str(project) not in (project / ".purestate" / "report.json").read_text()
     page = (project / "out" / "page.html").read_text(encoding="utf-8")

@@ -175,7 +175,7 @@ DEFECTS: dict[str, Callable[[Case], Case]] = {
     "frozen_leaf_moves": _part("params", _unfreezes_embedding),
     "stale_key": _part("key", _old),
     "no_increment": _part("step", _old),
-    "double_increment": _part("step", lambda old, new: new + 1),
+    "double_increment": _part("step", lambda old, new: jax.tree.map(lambda count: count + 1, new)),
     "weak_step": _part("step", _weak),
     "stale_batch_stats": _part("batch_stats", _old),
     "stale_ema": _part("ema_params", _old),

@@ -146,7 +146,7 @@ def test_made_again_is_alike(name: str) -> None:
         SPECS,
         (lambda: 1, lambda: 2),
     ],
-    ids=str,
+    ids=lambda pair: type(pair).__name__,
 )
 def test_what_differs_is_not_alike(one: Any, other: Any) -> None:
     assert likeness(one) != likeness(other)

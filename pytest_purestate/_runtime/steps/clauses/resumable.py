@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from pytest_purestate._runtime.failures import Problem, PurityError
 from pytest_purestate._runtime.representation import compare_content
@@ -20,18 +21,25 @@ def _check(evidence: Evidence) -> Iterator[Problem]:
     if len(evidence.calls) < 2:
         return
     plan, (first, second) = evidence.plan, evidence.calls[:2]
-    restored = {}
-    for name, part in first.parts.items():
-        try:
-            restored[name] = round_trip(STORES["npz"], part, plan.parts[name], name)
-        except PurityError as error:
-            yield from error.problems
-            return
+    try:
+        restored = _round_trip(first.parts, plan.parts)
+    except PurityError as error:
+        yield from error.problems
+        return
     resumed = quietly(plan, restored)
     for name, picture in second.outcome.items():
         for problem in compare_content(picture, resumed.outcome[name], name).problems:
             text = f"{problem.message} in the next step"
             yield Problem(problem.kind, problem.path, text, problem.before, problem.after, _LABELS)
+
+
+def _round_trip(parts: Mapping[str, Any], template: Mapping[str, Any]) -> Mapping[str, Any]:
+    if len(parts) == 1:
+        ((name, part),) = parts.items()
+        return {name: round_trip(STORES["npz"], part, template[name], name)}
+    # Together, because an optimizer of nnx can hold the model itself.
+    restored: Mapping[str, Any] = round_trip(STORES["npz"], dict(parts), dict(template), "state")
+    return {name: restored[name] for name in parts}
 
 
 CLAUSE = Clause(
