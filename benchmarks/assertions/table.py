@@ -81,6 +81,8 @@ def answer(row: Row) -> Answer:
         return Answer("yes", "-", str(error))
     except NotComparableError:
         return Answer("not there", "-", "")
+    except Exception as error:  # one program that breaks off must not hide the others
+        return Answer("error", "-", f"{type(error).__name__}: {error}")
     return Answer("no", "-", "")
 
 

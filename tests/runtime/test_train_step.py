@@ -61,7 +61,9 @@ def state_of(**more: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("model", MODELS)
 def test_real_step_keeps_the_contract(model: str) -> None:
     case = plant(model, "none")
-    assert_train_step(case.step, case.state, case.batch, *case.args, **case.options)
+    # All of them compiled anew are in `benchmarks.assertions.table`.
+    skip = () if model in ("linear", "mlp_dropout", "scanned", "donated") else QUICK
+    assert_train_step(case.step, case.state, case.batch, *case.args, **case.options, skip=skip)
 
 
 def expectations() -> list[Any]:
@@ -87,14 +89,16 @@ def test_planted_defect_is_named_and_nothing_else(row: dict[str, str]) -> None:
     assert row["says"] in str(error)
 
 
-@pytest.mark.parametrize(
-    ("model", "defect", "path"),
-    [("nnx", "dropped_opt_state", "optimizer.opt_state"), ("equinox", "dead_leaf", "model.layers[0].weight")],
-)
-def test_defects_of_modules_are_named_by_their_paths(model: str, defect: str, path: str) -> None:
-    case = plant(model, defect)
+def test_defects_of_modules_are_named_by_their_paths() -> None:
+    case = plant("nnx", "dropped_opt_state+stale_key")
+    error = failure(case.step, case.state, case.batch)
+    first, *streams = [problem.path for problem in error.problems]
+    assert first == "optimizer.opt_state"
+    assert streams
+    assert all(path.startswith("model.dropout.rngs.") and path.endswith("key") for path in streams)
+    case = plant("equinox", "dead_leaf")
     error = failure(case.step, case.state, case.batch, *case.args)
-    assert [problem.path for problem in error.problems] == [path]
+    assert [problem.path for problem in error.problems] == ["model.layers[0].weight"]
 
 
 # The report
@@ -410,7 +414,7 @@ def test_one_moment_that_stays() -> None:
         updates, new = tx.update(jax.tree.map(lambda p: p - 1.0, params), opt_state)
         return optax.apply_updates(params, updates), (new[0]._replace(nu=opt_state[0].nu), *new[1:])
 
-    params = {"w": jnp.full(3, 2.0)}
+    params = {"w": jnp.full(3, 2.0, jnp.float32)}
     error = failure(step, (params, tx.init(params)), BATCH)
     assert error.clauses == ("opt_state",)
     assert error.problems[0].path == "opt_state[0].nu['w']"

@@ -132,7 +132,7 @@ def _is_number(value: object) -> bool:
 
 def _frame(part: Any) -> Node:
     def blank(leaf: Any) -> Any:
-        return _BLANK if _read(leaf) is not None and not _compat.is_nnx_object(leaf) else leaf
+        return _BLANK if is_array(leaf) or _is_number(leaf) else leaf
 
     root = take_picture(jax.tree.map(blank, part, is_leaf=_compat.is_nnx_object))
     for _, node in iter_nodes(root, ""):
