@@ -94,14 +94,14 @@ def with_chex(case: Case) -> None:
 
 
 def _arrays(tree: Any) -> Any:
-    """Words in place of typed keys, which chex cannot compare; no numbers of Python."""
+    """Words in place of typed keys, which chex cannot compare, and arrays in place of numbers of Python."""
 
     def plain(leaf: Any) -> Any:
         if not hasattr(leaf, "dtype"):
-            return None
+            return jnp.asarray(leaf)
         return jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
 
-    return [plain(leaf) for leaf in jax.tree.leaves(tree) if plain(leaf) is not None]
+    return [plain(leaf) for leaf in jax.tree.leaves(tree) if not callable(leaf)]
 
 
 # equinox

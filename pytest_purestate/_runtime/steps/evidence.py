@@ -119,20 +119,25 @@ def _compiled_again(functions: tuple[Function, ...], counts: list[Counts]) -> It
 
     Functions of JAX are left out: each is compiled for the shapes that it meets, also outside of the step.
     """
+    # One that is made anew in each call is another object, of the same lines.
+    alike: dict[tuple[str, str], list[Function]] = {}
     for function in functions:
-        grown = [
-            number
-            for number, (one, other) in enumerate(itertools.pairwise(counts), start=1)
-            if other.get(id(function), (0, 0)) > one.get(id(function), (0, 0))
+        if not function.library:
+            alike.setdefault((function.name, function.defined), []).append(function)
+    for (name, _), group in alike.items():
+        totals = [
+            tuple(map(sum, zip(*(one.get(id(each), (0, 0)) for each in group), strict=True)))
+            for one in counts
         ]
-        later = [f"call {number}" for number in grown if number > 1]
-        if function.library or not later:
+        grown = [number for number, (one, other) in enumerate(itertools.pairwise(totals), 1) if other > one]
+        if not (later := [f"call {number}" for number in grown if number > 1]):
             continue
         again = "again " if 1 in grown else ""
-        place = f", for {shown_place(function.traces[-1].place)}" if function.traces else ""
-        text = f"was compiled {again}in {' and '.join(later)}{place}"
-        yield Problem("retrace", function.name, text)
-        traces, compiles = counts[1].get(id(function), (0, 0))
-        for change in changes_of(function):
-            if change.number > (traces if change.traced else compiles):
-                yield change.problem
+        traces = [trace for each in group for trace in each.traces]
+        place = f", for {shown_place(traces[-1].place)}" if traces else ""
+        yield Problem("retrace", name, f"was compiled {again}in {' and '.join(later)}{place}")
+        for each in group:
+            known = counts[1].get(id(each), (0, 0))
+            for change in changes_of(each):
+                if change.number > known[0 if change.traced else 1]:
+                    yield change.problem
