@@ -20,7 +20,7 @@ demo: $(VENV)/.demo
 	@$(BIN)/python demo_project/run.py
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

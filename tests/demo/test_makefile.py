@@ -46,7 +46,9 @@ def test_python_that_is_too_old_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "venv").exists()
 
 
-@pytest.mark.parametrize(("target", "command"), [("demo", "demo_project/run.py"), ("test", "-m pytest")])
+@pytest.mark.parametrize(
+    ("target", "command"), [("demo", "demo_project/run.py"), ("test", "-m pytest -n 2 --dist worksteal")]
+)
 def test_second_run_installs_nothing(target: str, command: str, tmp_path: Path) -> None:
     for stamp in (".python", ".demo", ".dev"):
         (tmp_path / stamp).touch()

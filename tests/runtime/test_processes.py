@@ -82,13 +82,17 @@ def test_order_of_a_set_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
     ids=["lambda", "method", "partial of a lambda", "partial with a lambda"],
 )
-def test_function_that_cannot_be_imported_is_refused(fn: Callable[..., Any], message: str) -> None:
+def test_function_that_cannot_be_imported_is_refused(
+    fn: Callable[..., Any], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTEST_CURRENT_TEST")  # in a test of pytest, the test would be run again
     with pytest.raises(TypeError) as caught:
         fresh(fn, 0)
     assert message in str(caught.value)
 
 
-def test_argument_that_cannot_be_pickled_is_refused() -> None:
+def test_argument_that_cannot_be_pickled_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTEST_CURRENT_TEST")
     state = make_train_state({"w": jnp.ones(2)})
     with pytest.raises(
         TypeError, match=r"args\[0\] cannot be sent to a fresh process: .*local object 'chain"
