@@ -72,7 +72,9 @@ def texts() -> list[str]:
         for page in sorted((HERE / "cases").glob("*.md"))
         for block in BLOCK.findall(page.read_text("utf-8"))
     ]
-    own = [path.read_text("utf-8") for path in sorted((HERE.parents[1] / "pytest_purestate").rglob("*.py"))]
+    own = [
+        path.read_text("utf-8") for path in sorted((HERE.parents[1] / "pytest_purestate").rglob("*.py"))[::4]
+    ]
     chosen = random.Random(7)
     made = [program(chosen.randrange) for _ in range(40)]
     return [*STRANGE, *blocks, *own, *made]
@@ -83,7 +85,7 @@ def test_light_trees_say_what_those_of_libcst_say() -> None:
     light, whole = dumped(given, "light"), dumped(given, "whole")
     assert (light["light"], light["loaded"]) == (True, False)
     assert (whole["light"], whole["loaded"]) == (False, True)
-    assert len(set(light["digests"])) > 400
+    assert len(set(light["digests"])) > 350
     different = [text for text, a, b in zip(given, light["digests"], whole["digests"], strict=True) if a != b]
     assert different == []
 
