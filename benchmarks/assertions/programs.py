@@ -70,7 +70,7 @@ def _edits_global(x: Any) -> Any:
 
 
 def _host_random(x: Any) -> Any:
-    return x + np.random.normal()
+    return x + np.random.normal()  # purestate: ignore[PS111] planted
 
 
 def _leaks(x: Any) -> Any:

@@ -100,7 +100,7 @@ class _Plan:
         def create(params: Any, data: dict[str, Any]) -> list[Any]:
             nonlocal structure
             leaves, structure = jax.tree.flatten(self.create(params, data))
-            fixed.update(
+            fixed.update(  # purestate: ignore[PS301] what tracing found is wanted
                 {i: leaf for i, leaf in enumerate(leaves) if not isinstance(leaf, jax.Array | np.ndarray)}
             )
             return [leaf for i, leaf in enumerate(leaves) if i not in fixed]

@@ -100,12 +100,14 @@ def _trace(fn: Callable[..., Any], args: tuple[Any, ...], anew: bool, *, numbers
 
     def call(*arrays: Any) -> list[Any]:
         if arrays and (trace := _compat.trace_of(arrays[0])) is not None:
-            alive.append(trace)
+            alive.append(trace)  # purestate: ignore[PS301] what a trace has is wanted
         given = iter(arrays)
         own = [next(given) if is_input else leaf for leaf, is_input in zip(leaves, traced, strict=True)]
         output, shape = jax.tree.flatten(fn(*jax.tree.unflatten(tree, own)))
         arrays_out = [leaf for leaf in output if isinstance(leaf, jax.Array)]
-        kept.append((shape, [TRACED if isinstance(leaf, jax.Array) else leaf for leaf in output]))
+        kept.append(
+            (shape, [TRACED if isinstance(leaf, jax.Array) else leaf for leaf in output])
+        )  # purestate: ignore[PS301] the same
         return arrays_out
 
     call.__name__ = call.__qualname__ = name_of(fn)
