@@ -1,5 +1,6 @@
 ## make demo    see the product do its job
-## make test    run the whole test suite
+## make test    run the tests, but for those that compile much
+## make test-all  run them all
 ## make lint    run ruff, mypy, and purestate on itself
 ## make docs    write the pages of the rules anew
 ## make clean   remove what the others made
@@ -11,7 +12,7 @@ BIN := $(VENV)/bin
 PYTHON ?=
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint docs clean
+.PHONY: help demo test test-all lint docs clean
 
 help:
 	@sed -n 's/^## \{0,1\}//p' Makefile
@@ -20,6 +21,9 @@ demo: $(VENV)/.demo
 	@$(BIN)/python demo_project/run.py
 
 test: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+
+test-all: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: $(VENV)/.dev

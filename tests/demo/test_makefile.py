@@ -47,7 +47,8 @@ def test_python_that_is_too_old_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "command"), [("demo", "demo_project/run.py"), ("test", "-m pytest -n 2 --dist worksteal")]
+    ("target", "command"),
+    [("demo", "demo_project/run.py"), ("test", '-m pytest -n 2 --dist worksteal -m "not slow"')],
 )
 def test_second_run_installs_nothing(target: str, command: str, tmp_path: Path) -> None:
     for stamp in (".python", ".demo", ".dev"):

@@ -13,6 +13,8 @@ from programs import every
 
 from pytest_purestate import PurityError, assert_no_key_reuse
 
+pytestmark = pytest.mark.slow
+
 FACTS = [(name, function) for name, function in every() if name.startswith("facts.")]
 
 

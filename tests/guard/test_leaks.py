@@ -16,6 +16,8 @@ import pytest
 from pytest_purestate import PurityError
 from pytest_purestate._runtime.guard.leaks import LeakCheck, SpuriousLeak
 
+pytestmark = pytest.mark.slow
+
 kept: list[Any] = []
 
 

@@ -17,6 +17,8 @@ from flax.training.train_state import TrainState
 
 from pytest_purestate import PurityError, assert_resumable, make_train_state
 
+pytestmark = pytest.mark.slow
+
 BATCHES = [np.random.default_rng(i).normal(size=(4, 3)).astype(np.float32) for i in range(3)]
 
 

@@ -19,6 +19,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from pytest_purestate import KeyStream, PurityError, assert_sharding_invariant, make_train_state
 
+pytestmark = pytest.mark.slow
+
 P: Any = PartitionSpec
 psum: Any = jax.lax.psum
 with_sharding_constraint: Any = jax.lax.with_sharding_constraint

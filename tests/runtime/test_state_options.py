@@ -17,6 +17,8 @@ from jax.sharding import NamedSharding, PartitionSpec, SingleDeviceSharding
 from pytest_purestate import make_train_state
 from pytest_purestate._runtime.trees import diff
 
+pytestmark = pytest.mark.slow
+
 X = jnp.ones((2, 3))
 KEY = jax.random.key(7)
 

@@ -19,6 +19,8 @@ from pytest_purestate._runtime import linen_model, programs
 from pytest_purestate._runtime.likeness import likeness
 from pytest_purestate._runtime.trees import diff
 
+pytestmark = pytest.mark.slow
+
 X = jnp.ones((2, 3))
 KEY = jax.random.key(0, impl="threefry2x32")
 WIDTH = 4

@@ -22,6 +22,8 @@ from pytest_purestate import strategies as pst
 from pytest_purestate._runtime.linen_model import programs
 from pytest_purestate._runtime.trees import diff
 
+pytestmark = pytest.mark.slow
+
 # Tests run in parallel, so a first compilation can take long; the profile of a CI must not change what is tested.
 few = settings(max_examples=15, deadline=None, database=None, derandomize=True)
 shrunk = settings(few, max_examples=200)

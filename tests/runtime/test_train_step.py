@@ -19,6 +19,8 @@ from steps_models import MODELS, make
 from pytest_purestate import PurityError, TrainStepError, assert_train_step, make_train_state
 from pytest_purestate._runtime.steps.clauses import CLAUSES
 
+pytestmark = pytest.mark.slow
+
 NAMES = [clause.name for clause in CLAUSES]
 EXPECTATIONS = Path(__file__).parents[2] / "benchmarks" / "assertions" / "expectations.tsv"
 BATCH = np.ones((4, 3), np.float32)
