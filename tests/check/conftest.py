@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+
 import pytest
 from marked import marked
 
 from pytest_purestate._check import engine
+
+
+@pytest.fixture(autouse=True)
+def _collected() -> Iterator[None]:
+    """A checker freezes what there is, in the whole process: later tests ask the collector who keeps what."""
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture
