@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pytest_purestate._guard import Scope
     from pytest_purestate._runtime.recording import Call, Replay
 
-__all__ = ["Replaying", "failure_of", "keep", "repeat_of", "test_again"]
+__all__ = ["Replaying", "failure_of", "keep", "repeat_of", "run_again"]
 
 
 class _DoneError(BaseException):
@@ -47,6 +47,7 @@ def keep(
     """Write the bundle of a failed test; gives the lines for its report."""
     from pytest_purestate._runtime import recording
     from pytest_purestate._runtime.leaves import packed
+    from pytest_purestate._runtime.settings import settings_in_force
 
     last = recording.latest()
     root = item.config.rootpath
@@ -70,7 +71,7 @@ def keep(
         "left_out": left_out,
         "versions": package_versions(),
         "environment": {name: os.environ[name] for name in _bundle.KEPT_VARIABLES if name in os.environ},
-        "settings": _settings(),
+        "settings": settings_in_force(),
     }
     try:
         folder = _bundle.write(root, repeat, known, data)
@@ -81,12 +82,6 @@ def keep(
     if left_out:
         lines += f"  without {', '.join(left_out[:3])}{' and others' if len(left_out) > 3 else ''}: too large (purestate_bundle_limit)\n"
     return lines
-
-
-def _settings() -> str:
-    from pytest_purestate._runtime.settings import settings_in_force
-
-    return settings_in_force()
 
 
 def repeat_of(item: pytest.Item, node: str, seed: int) -> _bundle.Repeat:
@@ -112,7 +107,7 @@ def repeat_of(item: pytest.Item, node: str, seed: int) -> _bundle.Repeat:
     )
 
 
-def test_again(item: pytest.Item, call: Call, repeat: _bundle.Repeat) -> Callable[[], bytes]:
+def run_again(item: pytest.Item, call: Call, repeat: _bundle.Repeat) -> Callable[[], bytes]:
     """What runs a test in a fresh process up to a call of an assertion, and gives what is written there."""
     from pytest_purestate._runtime.leaves import packed
 

@@ -207,7 +207,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         _SESSIONS.remove(session)
 
 
-def test_again(call: Call) -> Callable[[], bytes] | None:
+def run_again(call: Call) -> Callable[[], bytes] | None:
     """What runs the test under way in a fresh process up to a call of an assertion; None if it is no test of this run."""
     from pytest_purestate import _replay
 
@@ -217,10 +217,7 @@ def test_again(call: Call) -> Callable[[], bytes] | None:
     if item is None:
         return None
     seed = item.config.stash[_SEED]
-    return _replay.test_again(item, call, _replay.repeat_of(item, _node_id(item), seed))
-
-
-test_again.__test__ = False  # type: ignore[attr-defined]
+    return _replay.run_again(item, call, _replay.repeat_of(item, _node_id(item), seed))
 
 
 @pytest.hookimpl(optionalhook=True)

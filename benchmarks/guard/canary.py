@@ -14,7 +14,8 @@ import jax
 import jax.numpy as jnp
 
 from pytest_purestate._check import apis
-from pytest_purestate._runtime import _compat, _compat_jit
+from pytest_purestate._runtime import _compat
+from pytest_purestate._runtime._compat import jit as _compat_jit
 from pytest_purestate._runtime.guard import terms
 
 __all__ = ["main", "report"]

@@ -14,6 +14,8 @@ from typing import Any
 import jax
 
 from pytest_purestate._runtime import _compat
+from pytest_purestate._runtime.guard.terms import inner_jaxprs
+from pytest_purestate._runtime.jaxprs import WHERE
 
 __all__ = ["Cause", "causes", "help_on_gpu"]
 
@@ -31,7 +33,6 @@ _UNORDERED: Mapping[str, str] = {
 }
 _FLAG = "--xla_gpu_deterministic_ops=true"
 _OTHER_FLAGS = ("--xla_gpu_exclude_nondeterministic_ops=true",)
-_LIBRARIES = tuple(str(Path(module.__file__ or "").parent) for module in (jax,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +64,11 @@ def causes(fn: Callable[..., Any], args: Sequence[Any]) -> tuple[Cause, ...] | N
 def _found(jaxpr: Any) -> Iterator[Cause]:
     for eqn in jaxpr.eqns:
         if (why := _UNORDERED.get(eqn.primitive.name)) is not None and not eqn.params.get("unique_indices"):
-            yield Cause(eqn.primitive.name, why, _place(eqn.source_info))
-        for value in eqn.params.values():
-            for each in value if isinstance(value, tuple | list) else (value,):
-                inner = getattr(each, "jaxpr", each)
-                if hasattr(inner, "eqns"):
-                    yield from _found(inner)
-
-
-def _place(source: Any) -> str:
-    for file, line, _ in _compat.source_frames(source):
-        if not file.startswith(_LIBRARIES) and "site-packages" not in file:
-            return f"{Path(file).name}:{line}"
-    return ""
+            place = WHERE.first(_compat.source_frames(eqn.source_info))
+            where = "" if place is None else f"{Path(place.file).name}:{place.line}"
+            yield Cause(eqn.primitive.name, why, where)
+        for inner in inner_jaxprs(eqn.params):
+            yield from _found(inner)
 
 
 def help_on_gpu(fn: Callable[..., Any], args: Sequence[Any], flags: str | None = None) -> str:

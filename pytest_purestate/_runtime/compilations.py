@@ -1,6 +1,6 @@
 """How often functions were traced and compiled, for which arguments, and how long that took.
 
-Counted is where JAX begins to trace (`_compat_jit.watch_traces`) and where it tells of a compilation (`jax.monitoring`);
+Counted is where JAX begins to trace (`_compat.jit.watch_traces`) and where it tells of a compilation (`jax.monitoring`);
 both happen only then, so a call that hits JAX's caches costs nothing more. One listener for the whole process, which
 does nothing while nobody records: JAX before 0.7 cannot take a listener back.
 
@@ -26,8 +26,9 @@ from typing import Any
 import jax
 import jax.monitoring
 
-from pytest_purestate._runtime import _compat, _compat_jit
-from pytest_purestate._runtime._compat_jit import JitCall
+from pytest_purestate._runtime import _compat
+from pytest_purestate._runtime._compat import jit as _compat_jit
+from pytest_purestate._runtime._compat.jit import JitCall
 from pytest_purestate._runtime.counts import Compiled, Counts, Function, Trace, by_name
 from pytest_purestate._runtime.hidden import name_of
 from pytest_purestate._runtime.signatures import Signature, signature_of

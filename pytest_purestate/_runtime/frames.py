@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from types import FrameType
 
-__all__ = ["argument_names", "is_ours", "user_frame", "user_place"]
+__all__ = ["argument_names", "is_ours", "shown_place", "user_frame", "user_place"]
 
 _OURS = str(Path(__file__).resolve().parents[1]) + "/"
 
@@ -31,6 +31,13 @@ def user_place() -> tuple[str, int]:
     """File and line of the caller outside this package; ``("", 0)`` where there is none."""
     frame = user_frame()
     return (frame.f_code.co_filename, frame.f_lineno) if frame is not None else ("", 0)
+
+
+def shown_place(place: str) -> str:
+    """A file and line as people write it: relative to the current directory where it is below that."""
+    file, _, line = place.rpartition(":")
+    path, here = Path(file), Path.cwd()
+    return f"{path.relative_to(here)}:{line}" if path.is_relative_to(here) else place
 
 
 def argument_names(count: int) -> tuple[str, ...] | None:

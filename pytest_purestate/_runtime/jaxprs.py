@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ import numpy as np
 from pytest_purestate._runtime import _compat
 from pytest_purestate._runtime.arrays import array_problems, is_array, read_array
 from pytest_purestate._runtime.failures import Problem
+from pytest_purestate._runtime.frames import shown_place
 from pytest_purestate._runtime.guard.places import Place, Where
 from pytest_purestate._runtime.guard.terms import inner_jaxprs
 
@@ -27,11 +27,10 @@ _SCALARS = (bool, int, float, complex)
 
 def shown(place: Place) -> str:
     """A line as text: ``train.py:12 in step``."""
-    path = Path(place.file)
-    here = Path.cwd()
-    name = path.relative_to(here) if path.is_relative_to(here) else path
     function = place.function.rpartition("<locals>.")[2]
-    return f"{name}:{place.line}" + (f" in {function}" if function not in ("", "<module>") else "")
+    return shown_place(f"{place.file}:{place.line}") + (
+        f" in {function}" if function not in ("", "<module>") else ""
+    )
 
 
 def jaxpr_problems(one: Any, other: Any, name: str) -> Iterator[Problem]:

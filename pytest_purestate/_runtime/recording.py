@@ -30,8 +30,8 @@ __all__ = [
     "put_held",
     "received",
     "replaying",
+    "run_again",
     "start_replay",
-    "test_again",
     "watched",
 ]
 
@@ -104,7 +104,7 @@ def latest() -> Call | None:
     return _latest if _latest is not None and _latest.test == os.environ.get(_TEST) else None
 
 
-def test_again() -> Callable[[], bytes] | None:
+def run_again() -> Callable[[], bytes] | None:
     """What runs the test under way again in a fresh process, up to the call that it has come to, and gives what
     `Replay.arrived` wrote there; None outside of pytest. Raises RuntimeError where the process does not come to the call.
     """
@@ -112,7 +112,7 @@ def test_again() -> Callable[[], bytes] | None:
     plugin = sys.modules.get("pytest_purestate.plugin")
     if call is None or plugin is None:
         return None
-    prepared: Callable[[], bytes] | None = plugin.test_again(call)
+    prepared: Callable[[], bytes] | None = plugin.run_again(call)
     return prepared
 
 

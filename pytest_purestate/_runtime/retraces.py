@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from pytest_purestate._runtime.counts import Compiled, Function, Trace
 from pytest_purestate._runtime.failures import Problem
+from pytest_purestate._runtime.frames import shown_place
 from pytest_purestate._runtime.signature_differences import Difference, differences
-from pytest_purestate._runtime.signatures import Signature, shown_place
+from pytest_purestate._runtime.signatures import Signature
 
-__all__ = ["Change", "changes_of", "help_for", "problems_of", "shown_place", "verdict"]
+__all__ = ["Change", "changes_of", "help_for", "problems_of", "verdict"]
 
 
 @dataclass(frozen=True, slots=True)

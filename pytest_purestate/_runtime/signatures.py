@@ -8,22 +8,22 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from pytest_purestate._runtime import _compat, _compat_jit
-from pytest_purestate._runtime._compat_jit import JitCall
+from pytest_purestate._runtime import _compat
+from pytest_purestate._runtime._compat import jit as _compat_jit
+from pytest_purestate._runtime._compat.jit import JitCall
 from pytest_purestate._runtime.describe import Policy, describe, type_name
+from pytest_purestate._runtime.frames import shown_place
 from pytest_purestate._runtime.hidden import name_of
 
-__all__ = ["Array", "Container", "Part", "Signature", "Static", "short", "shown_place", "signature_of"]
+__all__ = ["Array", "Container", "Part", "Signature", "Static", "short", "signature_of"]
 
 _WIDTH = 100
 
@@ -198,13 +198,6 @@ def _function_text(function: Any) -> str:
     code = getattr(_inner(function), "__code__", None)
     where = f" at {shown_place(f'{code.co_filename}:{code.co_firstlineno}')}" if code is not None else ""
     return f"{name_of(function)}{where}"
-
-
-def shown_place(place: str) -> str:
-    """A file and line as people write it: relative to the current directory where it is below that."""
-    file, _, line = place.rpartition(":")
-    path, here = Path(file), Path.cwd()
-    return f"{os.fspath(path.relative_to(here))}:{line}" if path.is_relative_to(here) else place
 
 
 def _inner(function: Any) -> Any:

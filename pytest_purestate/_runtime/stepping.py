@@ -64,7 +64,7 @@ def _likeness(value: Any, given: Any) -> int:
     if not (isinstance(value, type(given)) or _are_arrays(value, given)):
         return 0
     try:
-        same = bool(_structure(value) == _structure(given))
+        same = bool(jax.tree.structure(value) == jax.tree.structure(given))  # type: ignore[operator]
     except (TypeError, ValueError):
         same = False
     if not same:
@@ -86,10 +86,6 @@ def _are_arrays(value: Any, given: Any) -> bool:
     return bool(jax.tree_util.all_leaves([value]) and jax.tree_util.all_leaves([given])) and (
         hasattr(value, "dtype") or hasattr(given, "dtype")
     )
-
-
-def _structure(value: Any) -> Any:
-    return jax.tree.structure(value)
 
 
 def _shape(leaf: Any) -> tuple[int, ...]:

@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pytest_purestate._runtime import _compat_jit, compilations
+from pytest_purestate._runtime import compilations
+from pytest_purestate._runtime._compat import jit as _compat_jit
 from pytest_purestate._runtime.compilations import Compilations
 from pytest_purestate._runtime.counts import Counts
 from pytest_purestate._runtime.guard.compilation import exceeded, user_functions

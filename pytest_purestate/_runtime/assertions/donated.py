@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import jax
 
-from pytest_purestate._runtime._compat_jit import jit_of
+from pytest_purestate._runtime._compat.jit import jit_of
 from pytest_purestate._runtime.copies import copy_value
 from pytest_purestate._runtime.donation import (
     Aval,

@@ -104,7 +104,7 @@ def _process(function: Callable[..., Any], args: tuple[Any, ...], count: int) ->
         call = process.prepare(function, copy_value(args))
     except TypeError:
         # A closure, or something that cannot be pickled: the test makes them again.
-        test = recording.test_again()
+        test = recording.run_again()
         if test is None:
             raise
         label = "in a fresh process, which ran the test again"

@@ -11,7 +11,8 @@ from typing import Any
 
 import jax
 
-from pytest_purestate._runtime import _compat, _compat_jit
+from pytest_purestate._runtime import _compat
+from pytest_purestate._runtime._compat import jit as _compat_jit
 from pytest_purestate._runtime.compilations import Compilations
 from pytest_purestate._runtime.counts import Counts, Function, by_name
 from pytest_purestate._runtime.failures import PurityError

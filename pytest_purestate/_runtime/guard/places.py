@@ -72,7 +72,7 @@ _TYPED = ("<ipython", "<python-input", "<stdin>", "<doctest", "<console>")
 _LIBRARIES = frozenset("flax optax haiku equinox numpy scipy".split())
 _STANDARD = str(Path(threading.__file__).parent)
 _OURS = str(Path(__file__).parents[2])
-_GUARD = tuple(str(Path(_OURS, name)) for name in ("_guard.py", "_runtime/guard", "_runtime/_compat.py"))
+_GUARD = tuple(str(Path(_OURS, name)) for name in ("_guard.py", "_runtime/guard", "_runtime/_compat"))
 
 
 class Where:

@@ -11,7 +11,8 @@ from pytest_purestate._runtime.arrays import ArrayContent
 from pytest_purestate._runtime.compilations import Compilations, Function
 from pytest_purestate._runtime.effects import observed
 from pytest_purestate._runtime.failures import Problem
-from pytest_purestate._runtime.retraces import changes_of, shown_place
+from pytest_purestate._runtime.frames import shown_place
+from pytest_purestate._runtime.retraces import changes_of
 from pytest_purestate._runtime.steps.frozen import Frozen
 from pytest_purestate._runtime.steps.plan import Call, Plan
 from pytest_purestate._runtime.steps.roles import Roles

@@ -15,7 +15,8 @@ from pytest_purestate._runtime.failures import Problem
 from pytest_purestate._runtime.graph import Node, take_picture
 from pytest_purestate._runtime.hidden import name_of
 from pytest_purestate._runtime.inputs import Inputs, check_output, declared_donations
-from pytest_purestate._runtime.steps.results import holds_nnx, new_parts
+from pytest_purestate._runtime.stepping import holds_nnx
+from pytest_purestate._runtime.steps.results import new_parts
 from pytest_purestate._runtime.steps.view import View, take_view
 from pytest_purestate._runtime.trees import compare
 

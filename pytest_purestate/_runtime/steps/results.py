@@ -9,8 +9,9 @@ import jax
 import numpy as np
 
 from pytest_purestate._runtime import _compat
+from pytest_purestate._runtime.stepping import holds_nnx
 
-__all__ = ["holds_nnx", "new_parts"]
+__all__ = ["new_parts"]
 
 _ENOUGH = 0.5
 
@@ -33,11 +34,6 @@ def new_parts(result: Any, given: Mapping[str, Any]) -> dict[str, Any] | None:
         else:
             return None
     return found
-
-
-def holds_nnx(value: Any) -> bool:
-    """Whether there is an nnx object in a value, which a step edits in place."""
-    return any(map(_compat.is_nnx_object, jax.tree.leaves(value, is_leaf=_compat.is_nnx_object)))
 
 
 def _candidates(value: Any, depth: int) -> list[Any]:
