@@ -42,14 +42,20 @@ def failure_of(item: pytest.Item, call: pytest.CallInfo[None], scope: Scope | No
 
 
 def keep(
-    item: pytest.Item, source: str, text: str, scope: Scope | None, repeat: _bundle.Repeat, limit: int
+    item: pytest.Item,
+    error: BaseException | None,
+    source: str,
+    text: str,
+    scope: Scope | None,
+    repeat: _bundle.Repeat,
+    limit: int,
 ) -> str:
     """Write the bundle of a failed test; gives the lines for its report."""
     from pytest_purestate._runtime import recording
     from pytest_purestate._runtime.leaves import packed
     from pytest_purestate._runtime.settings import settings_in_force
 
-    last = recording.latest()
+    last = recording.failing(error) if error is not None else None
     root = item.config.rootpath
     call: dict[str, Any] = {}
     if source == "assertion" and last is not None:

@@ -307,6 +307,8 @@ def _replay(options: argparse.Namespace) -> int:
             _write(_bundle.shown(bundle))
             return CLEAN
         return _bundle.run(bundle)
+    except BrokenPipeError:
+        raise  # the reader has enough
     except (_bundle.BundleError, OSError) as error:
         print(f"purestate: {error}", file=sys.stderr)
         return ERROR

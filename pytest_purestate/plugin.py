@@ -283,7 +283,8 @@ def _bundled(item: pytest.Item, call: pytest.CallInfo[None]) -> str:
     if not source or not limit:
         return ""
     repeat = _replay.repeat_of(item, _node_id(item), config.stash[_SEED])
-    return _replay.keep(item, source, text, scope, repeat, limit)
+    error = None if call.excinfo is None else call.excinfo.value
+    return _replay.keep(item, error, source, text, scope, repeat, limit)
 
 
 def _command(item: pytest.Item) -> str:

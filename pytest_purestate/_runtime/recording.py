@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -24,6 +26,7 @@ __all__ = [
     "Call",
     "Held",
     "Replay",
+    "failing",
     "forget",
     "hold",
     "latest",
@@ -37,6 +40,7 @@ __all__ = [
 
 _TEST = "PYTEST_CURRENT_TEST"
 _MAX_BYTES = 1 << 24
+_ASSERTIONS = Path(__file__).with_name("assertions")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,6 +88,7 @@ class Replay:
 
 
 _latest: Call | None = None
+_calls: dict[str, Call] = {}  # the last one of each assertion in this test
 _count = 0
 _replay: Replay | None = None
 
@@ -104,6 +109,14 @@ def latest() -> Call | None:
     return _latest if _latest is not None and _latest.test == os.environ.get(_TEST) else None
 
 
+def failing(error: BaseException) -> Call | None:
+    """The call of an assertion that raised an error: each assertion has a file of its own, which the traceback names."""
+    frames = (frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__))
+    raised = (Path(file).stem for file in frames if Path(file).parent == _ASSERTIONS)
+    call = _calls.get(f"assert_{next(raised, '')}")
+    return call if call is not None and call.test == os.environ.get(_TEST) else None
+
+
 def run_again() -> Callable[[], bytes] | None:
     """What runs the test under way again in a fresh process, up to the call that it has come to, and gives what
     `Replay.arrived` wrote there; None outside of pytest. Raises RuntimeError where the process does not come to the call.
@@ -120,6 +133,7 @@ def forget() -> None:
     """A test has ended."""
     global _latest, _count
     _latest, _count = None, 0
+    _calls.clear()
 
 
 def received(assertion: str, function: Any, name: str, values: Mapping[str, Any]) -> tuple[Any, ...] | None:
@@ -136,12 +150,17 @@ def received(assertion: str, function: Any, name: str, values: Mapping[str, Any]
     return args
 
 
-def watched(assertion: str, pictures: Mapping[str, Node]) -> None:
-    """A block of code begins to be watched: what it was given is noted, and cannot be replaced."""
+def watched(assertion: str, values: Mapping[str, Any]) -> None:
+    """An assertion that is given no function was called by a test: what it was given is noted, and cannot be replaced.
+
+    Args:
+        assertion: its name.
+        values: by name; pictures of them where the test may edit them meanwhile.
+    """
     if _TEST in os.environ and not is_ours(sys._getframe(2)):
-        _note(assertion, "", pictures)
+        _note(assertion, "", values)
         if _is_it(assertion) and _replay is not None:
-            here = {leaf.path: leaf for name, value in pictures.items() for leaf in pictured(name, value)}
+            here = {leaf.path: leaf for name, value in values.items() for leaf in _read(name, value)}
             other = [path for path, leaf in here.items() if not _same(leaf, _replay.leaves.get(path))]
             _replay.strange += tuple(other)
 
@@ -155,8 +174,9 @@ def _note(assertion: str, name: str, values: Mapping[str, Any]) -> None:
     test = os.environ[_TEST]
     if _latest is None or _latest.test != test:
         _count = 0
+        _calls.clear()
     _count += 1
-    _latest = Call(test, assertion, name, _count, values)
+    _latest = _calls[assertion] = Call(test, assertion, name, _count, values)
 
 
 def _is_it(assertion: str) -> bool:

@@ -396,3 +396,43 @@ def test_closures_are_called_in_a_process_that_runs_the_test_again(pytester: pyt
     write(pytester.path, {"test_it.py": CLOSURE})
     run(pytester).assert_outcomes(passed=2)
     assert not bundles(pytester.path)
+
+
+MIXED = """\
+import jax.numpy as jnp
+from pytest_purestate import assert_deterministic, assert_immutable, assert_unchanged
+
+X = jnp.ones(2)
+
+
+def test_block_around_a_call():
+    params = {"w": X}
+    with assert_unchanged(params):
+        assert_deterministic(jnp.sin, X, across=("calls",))
+        params["w"] = X + 1
+
+
+def test_value_behind_a_call():
+    assert_deterministic(jnp.sin, X, across=("calls",))
+    assert_immutable({"v": X})
+"""
+
+
+def test_the_bundle_is_of_the_call_that_failed(pytester: pytest.Pytester) -> None:
+    write(pytester.path, {"test_it.py": MIXED})
+    run(pytester).assert_outcomes(failed=2)
+    found = {}
+    for folder in bundles(pytester.path):
+        facts = json.loads((folder / "bundle.json").read_text())
+        found[facts["call"]["assertion"]] = (
+            facts["call"]["number"],
+            [leaf["path"] for leaf in facts["leaves"]],
+        )
+    assert found == {"assert_unchanged": (1, ["params['w']"]), "assert_immutable": (2, ["tree['v']"])}
+
+
+def test_a_reader_who_has_enough_is_no_error(drift: Path) -> None:
+    command = f"{sys.executable} -m pytest_purestate replay {drift} --show | head -n 1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.stdout == "test: test_it.py::test_drift\n"
+    assert done.stderr == ""

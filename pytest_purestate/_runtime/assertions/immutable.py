@@ -9,6 +9,7 @@ from pytest_purestate._runtime.editable import Editable, Kind, is_code, iter_edi
 from pytest_purestate._runtime.failures import Problem, PurityError
 from pytest_purestate._runtime.hidden import name_of
 from pytest_purestate._runtime.naming import name_trees
+from pytest_purestate._runtime.recording import watched
 
 __all__ = ["assert_immutable"]
 
@@ -70,6 +71,7 @@ def assert_immutable(tree: object) -> None:
         name = tree.__name__ if isinstance(tree, types.ModuleType) else name_of(tree)
         raise TypeError(f"assert_immutable needs data, and `{name}` is code")
     ((name, _),) = name_trees((tree,)).items()
+    watched("assert_immutable", {name: tree})
     if found := tuple(iter_editable(tree, name)):
         problems = tuple(Problem("editable", one.path, one.message, one.text) for one in found)
         raise PurityError(_headline(name, found), problems, ("holds", ""), help=_help(found))

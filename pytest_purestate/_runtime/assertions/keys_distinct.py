@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pytest_purestate._runtime.failures import Problem, PurityError
 from pytest_purestate._runtime.key_leaves import FoundKey, KeyArray, iter_keys
 from pytest_purestate._runtime.naming import name_trees
+from pytest_purestate._runtime.recording import watched
 
 __all__ = ["assert_keys_distinct"]
 
@@ -55,7 +56,9 @@ def assert_keys_distinct(*trees: object, raw: bool = True) -> None:
     __tracebackhide__ = True
     if not trees:
         raise TypeError("assert_keys_distinct needs the keys, or values that hold them")
-    arrays = [each for name, tree in name_trees(trees).items() for each in iter_keys(tree, name, raw=raw)]
+    named = name_trees(trees)
+    watched("assert_keys_distinct", named)
+    arrays = [each for name, tree in named.items() for each in iter_keys(tree, name, raw=raw)]
     total = sum(len(each.rows) for each in arrays)
     if not total:
         what = "key arrays and uint32 arrays whose last axis is 2 or 4" if raw else "key arrays"

@@ -9,6 +9,7 @@ from types import TracebackType
 import jax
 
 from pytest_purestate._runtime.failures import Problem, PurityError
+from pytest_purestate._runtime.recording import watched
 from pytest_purestate._runtime.transfers import CONSTANT, Transfer, Watch, blocked
 
 __all__ = ["assert_no_host_transfer"]
@@ -77,6 +78,7 @@ class assert_no_host_transfer:  # noqa: N801 - reads as the function it is used 
 
     def __enter__(self) -> None:
         self._entered = True
+        watched("assert_no_host_transfer", {})
         watch, stack = Watch(), ExitStack()
         watch.start()
         stack.callback(watch.stop)

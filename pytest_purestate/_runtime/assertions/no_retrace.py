@@ -17,6 +17,7 @@ from pytest_purestate._runtime.compilations import Compilations
 from pytest_purestate._runtime.counts import Counts, Function, by_name
 from pytest_purestate._runtime.failures import PurityError
 from pytest_purestate._runtime.hidden import name_of
+from pytest_purestate._runtime.recording import watched
 from pytest_purestate._runtime.retraces import Change, changes_of, help_for, problems_of, verdict
 
 __all__ = ["assert_no_retrace"]
@@ -138,6 +139,7 @@ class assert_no_retrace:  # noqa: N801 - reads as the function it is used as
             )
         self._entered = True
         _check_surroundings()
+        watched("assert_no_retrace", {})
         self._compilations.__enter__()
         return self._record
 
