@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from pytest_purestate._check import apis
 from pytest_purestate._runtime import _compat
 from pytest_purestate._runtime._compat import jit as _compat_jit
+from pytest_purestate._runtime._compat import seam
 from pytest_purestate._runtime.guard import terms
 
 __all__ = ["main", "report"]
@@ -65,7 +66,7 @@ def _primitives() -> Iterator[str]:
 
 
 def _seam() -> Iterator[str]:
-    undo = _compat.replace_seam(
+    undo = seam.replace_seam(
         lambda primitive, run, /, *args, **params: run(*args, **params), lambda jaxpr: None
     )
     if undo is None:

@@ -1,10 +1,10 @@
 """What the guard costs a call, beside JAX's own checker, in one run.
 
-    python -m benchmarks.guard.overhead [--calls 3000]
+    python -m benchmarks.guard.overhead [--calls 400]
 
 CPU microseconds of a plain compiled call, of one that is handed a key, and of an eager primitive: without anything, with JAX's
 ``jax_debug_key_reuse``, with the guard watching, and with the place that both watch from open and empty (``seam``): the
-least that anything can cost there. The minimum of several rounds, which take turns.
+least that anything can cost there. The minimum of some rounds, which take turns.
 """
 
 import argparse
@@ -15,13 +15,14 @@ from contextlib import contextmanager
 import jax
 import jax.numpy as jnp
 
-from pytest_purestate._runtime import _compat
+from pytest_purestate._runtime._compat import seam
 from pytest_purestate._runtime.guard.keys import KeyWatch
 from pytest_purestate._runtime.guard.places import Where
+from pytest_purestate._runtime.guard.terms import has_keys
 
 __all__ = ["main", "measure"]
 
-ROUNDS = 7
+ROUNDS = 8
 
 
 @contextmanager
@@ -45,8 +46,10 @@ def checked() -> Iterator[None]:
 @contextmanager
 def empty() -> Iterator[None]:
     """The place that is watched from is open, and nothing is done there: what no watcher can be below."""
-    undo = _compat.replace_seam(
-        lambda primitive, run, /, *args, **params: run(*args, **params), lambda jaxpr: None
+    undo = seam.replace_seam(
+        lambda primitive, run, /, *args, **params: run(*args, **params),
+        lambda jaxpr: None,
+        concerned=has_keys,
     )
     assert undo is not None
     try:
@@ -79,6 +82,7 @@ def measure(count: int) -> dict[str, dict[str, float]]:
     found: dict[str, dict[str, float]] = {}
     for _ in range(ROUNDS):
         for how, context in (("off", plain), ("seam", empty), ("jax", checked), ("guard", guarded)):
+            jax.clear_caches()  # type: ignore[no-untyped-call]  # one finds the fast paths that another left
             with context():
                 for name, call in calls().items():
                     for number in range(20):
@@ -96,7 +100,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="Measure what the guard costs a call.")
     parser.add_argument(
-        "--calls", type=int, default=3000, help="calls in a round, at most 4000 (default: 3000)"
+        "--calls", type=int, default=400, help="calls in a round, at most 4000 (default: 400)"
     )
     count = parser.parse_args().calls
     if not 1 <= count <= 4000:

@@ -14,7 +14,7 @@ from typing import Any
 
 import jax
 
-from pytest_purestate._runtime import _compat
+from pytest_purestate._runtime._compat.seam import know_program
 
 __all__ = ["Cache", "Program", "compiled"]
 
@@ -71,14 +71,12 @@ class Program:
     """A compiled function of one pytree of arrays."""
 
     run: Callable[..., Any]
-    jaxpr: Any
     tree: Any
 
     def __call__(self, argument: Any) -> Any:
         """Run it; every array of the result has a buffer of its own."""
         leaves = jax.tree.leaves(argument)
-        outputs = _compat.run_program(self.run, self.jaxpr, tuple(leaves))
-        return jax.tree.unflatten(self.tree, outputs)
+        return jax.tree.unflatten(self.tree, self.run(*leaves))
 
 
 def compiled(function: Callable[[Any], Any], argument: Any, shardings: Any = None) -> Program:
@@ -99,4 +97,6 @@ def compiled(function: Callable[[Any], Any], argument: Any, shardings: Any = Non
 
     options: dict[str, Any] = {} if shardings is None else {"out_shardings": tuple(shardings)}
     traced = jax.jit(flat, **options).trace(*leaves)
-    return Program(traced.lower().compile(), traced.jaxpr, tree)
+    program = traced.lower().compile()
+    know_program(program, traced.jaxpr)
+    return Program(program, tree)

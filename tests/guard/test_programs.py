@@ -61,6 +61,8 @@ def wanted(function: Callable[[], object]) -> set[str]:
 def test_program(watch: KeyWatch, name: str, function: Callable[[], object]) -> None:
     if name == "facts.bad_custom_vjp_in_jit" and jax.__version_info__ < (0, 7):
         pytest.xfail("JAX 0.6 does not tell it from a draw that the backward pass makes once more")
+    if "pmap" in name and name.startswith("boundaries.bad") and jax.__version_info__ < (0, 8):
+        pytest.xfail("pmap does not go through the seam there")
     watch.clear()
     found.clear()
     function()

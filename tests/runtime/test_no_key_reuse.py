@@ -19,7 +19,7 @@ from flax import nnx
 from jax import lax, random
 
 from pytest_purestate import PurityError, assert_no_key_reuse
-from pytest_purestate._runtime import _compat
+from pytest_purestate._runtime._compat import seam
 from pytest_purestate._runtime.guard.lineage_watch import LineageWatch
 
 HERE = Path(__file__).name
@@ -443,7 +443,7 @@ def test_a_guard_that_watches_already_sees_nothing_of_it(pytester: pytest.Pytest
 
 
 def test_without_the_place_to_watch_from_the_trace_is_analysed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_compat, "replace_seam", lambda call, traced, *, alone: None)
+    monkeypatch.setattr(seam, "replace_seam", lambda call, traced, **_: None)
     assert failure(jax.jit(draw_twice), random.key(0)).problems
     assert failure(loop_compiled, random.PRNGKey(0)).problems
     assert_no_key_reuse(jax.jit(split_well), random.key(0))

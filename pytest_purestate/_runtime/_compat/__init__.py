@@ -40,8 +40,6 @@ __all__ = [
     "is_tracer",
     "key_words",
     "nnx_variable_class",
-    "replace_seam",
-    "run_program",
     "scan_counts",
     "side_effects",
     "source_frames",
@@ -226,9 +224,14 @@ def impl_name(impl: Any) -> str:
     return str(getattr(impl, "name", impl))
 
 
-def key_words(key: Any) -> tuple[list[bytes], str] | None:
-    """The bits of each key of an array of typed keys, and their implementation; None where they are out of reach."""
+def key_words(key: Any, most: int | None = None) -> tuple[list[bytes], str] | None:
+    """The bits of each key of an array of typed keys, and their implementation; None where they are out of reach, or are
+    of more than ``most`` keys.
+    """
     base = getattr(key, "_base_array", None)
+    # A key has one word at least: what is small enough as words need not be asked for its shape as keys.
+    if most is not None and (base is None or base.size > most) and np.size(key) > most:
+        return None
     try:
         words = np.asarray(jax.random.key_data(key) if base is None else base)
     except RuntimeError:  # deleted, or not all here
@@ -337,45 +340,6 @@ def function_name(jaxpr: Any) -> str:
     return str(told).partition(" at ")[0]
 
 
-Seam = Callable[..., Any]
-
-
-def replace_seam(
-    call: Seam, traced: Callable[[Any], None], *, alone: bool = False
-) -> Callable[[], None] | None:
-    """Let every primitive that runs outside of a trace, and every compiled call, go through ``call(primitive, run, ...)``, and
-    every jaxpr that is traced for a compiled function through ``traced``.
-
-    It takes the place of JAX's own checker of key reuse, which has to be on for that. Gives what undoes it, or
-    None where JAX has no such place, or somebody wants that checker itself; ``alone`` takes its place all the same.
-    """
-    try:
-        from jax.experimental.key_reuse import _core
-    except ImportError:
-        return None
-    names = ("call_impl_with_key_reuse_checks", "check_key_reuse_jaxpr")
-    if not all(hasattr(_core, name) for name in names) or not hasattr(jax.config, "jax_debug_key_reuse"):
-        return None
-    before = {name: getattr(_core, name) for name in names}
-    was_on = bool(jax.config.jax_debug_key_reuse)
-    if was_on and not alone:
-        return None
-    setattr(_core, names[0], call)
-    setattr(_core, names[1], traced)
-    if not was_on:
-        jax.config.update("jax_debug_key_reuse", True)  # type: ignore[no-untyped-call]
-    if not was_on and jax.__version_info__ < (0, 7):
-        jax.clear_caches()  # type: ignore[no-untyped-call]  # what was compiled before goes by another way there
-
-    def undo() -> None:
-        if not was_on:
-            jax.config.update("jax_debug_key_reuse", False)  # type: ignore[no-untyped-call]
-        for name, value in before.items():
-            setattr(_core, name, value)
-
-    return undo
-
-
 _trace_context: Callable[[], Any] | None
 try:
     from jax._src.config import trace_context as _trace_context
@@ -406,17 +370,6 @@ def compile_context() -> tuple[object, ...] | None:
         tuple(map(tuple, rules())),
         tuple(jax.devices()),  # other objects, once backends were cleared
     )
-
-
-def run_program(program: Callable[..., Any], jaxpr: Any, args: tuple[jax.Array, ...]) -> Any:
-    """Call an ahead-of-time compiled function as `jax.jit` would: where keys are followed, it tells what it does to them."""
-    core = sys.modules.get("jax.experimental.key_reuse._core")
-    check = getattr(core, "call_impl_with_key_reuse_checks", None)
-    pjit = getattr(core, "pjit", None)
-    primitive = getattr(pjit, "jit_p", None) or getattr(pjit, "pjit_p", None)
-    if check is None or primitive is None or not getattr(jax.config, "jax_debug_key_reuse", False):
-        return program(*args)
-    return check(primitive, lambda *args, **_: program(*args), *args, jaxpr=jaxpr)
 
 
 Decide = Callable[[Any, str], Callable[[], None] | None]

@@ -1,6 +1,6 @@
 """Watches keys while code runs, and tells of each one that is used twice.
 
-All that runs goes through JAX's seam (`_compat.replace_seam`): primitives that run by themselves with their arguments,
+All that runs goes through JAX's seam (`_compat.seam`): primitives that run by themselves with their arguments,
 and compiled calls with their jaxpr, of which `terms` tells what they do to keys. A key is known by its value, so a raw
 key, a copy, and a key that is made a second time from one seed are the same key.
 
@@ -24,6 +24,7 @@ import jax
 import numpy as np
 
 from pytest_purestate._runtime import _compat
+from pytest_purestate._runtime._compat import seam
 from pytest_purestate._runtime.guard.places import ORDERING, Activity, Kind, Place, Where
 from pytest_purestate._runtime.guard.terms import (
     REPLAYS,
@@ -125,7 +126,7 @@ class KeyWatch:
 
         With ``alone``, whoever watches already, or JAX's own checker, sees nothing until `stop`.
         """
-        undo = _compat.replace_seam(self._call, self._traced, alone=alone)
+        undo = seam.replace_seam(self._call, self._traced, concerned=has_keys, alone=alone)
         self._undo.append(undo or _compat.watch_samplers(self._sampled))
         if alone:
             others = ExitStack()
@@ -371,9 +372,7 @@ class KeyWatch:
             self._busy = before
 
     def _bits(self, key: Any) -> list[Token]:
-        if np.size(key) > _MANY:
-            return []
-        words = self._quietly(lambda: _compat.key_words(key))
+        words = self._quietly(partial(_compat.key_words, key, _MANY))
         return [] if words is None else [(words[1], row) for row in words[0]]
 
     def _keys(self, key: Any) -> list[Names]:

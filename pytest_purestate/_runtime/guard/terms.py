@@ -139,10 +139,16 @@ def mark_inside(jaxpr: Any, seen: set[int]) -> None:
                 mark_inside(inner, seen)
 
 
+_samplers: weakref.WeakKeyDictionary[Any, bool] = weakref.WeakKeyDictionary()
+
+
 def is_sampler(jaxpr: Any) -> bool:
-    """Whether a jaxpr is a function of ``jax.random``: what it does inside is its own business."""
-    file = _compat.function_file(jaxpr).replace("\\", "/")
-    return "/jax/_src/random" in file or "/jax/_src/prng" in file
+    """Whether a jaxpr is a function of ``jax.random``: what it does inside is its own business. The answer is kept."""
+    known = _samplers.get(jaxpr)
+    if known is None:
+        file = _compat.function_file(jaxpr).replace("\\", "/")
+        known = _samplers[jaxpr] = "/jax/_src/random" in file or "/jax/_src/prng" in file
+    return known
 
 
 def inner_jaxprs(params: dict[str, Any]) -> Iterator[Any]:

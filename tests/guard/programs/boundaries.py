@@ -348,6 +348,80 @@ def bad_compiled_by_one_key_run_with_another_twice() -> None:
     f(other)  # reuse
 
 
+def bad_compiled_ahead_of_time() -> None:
+    """Lowering uses nothing; the compiled program spends its key each time it is called."""
+    key, x = random.key(0), jnp.ones(2)
+    drawn = jax.jit(lambda key, x: x + random.normal(key, x.shape))  # first # reuse
+    f = drawn.lower(key, x).compile()
+    f(key, x)
+    f(key, x)
+
+
+def bad_compiled_ahead_of_time_with_raw_keys() -> None:
+    """The same with raw keys, one of them given by keyword."""
+    key = random.PRNGKey(0)
+    drawn = jax.jit(lambda x, *, noise: x + random.normal(noise))  # first
+    f = drawn.trace(1.0, noise=key).lower().compile()
+    f(2.0, noise=key)
+    random.uniform(key)  # reuse
+
+
+def bad_inside_of_what_was_compiled_ahead_of_time() -> None:
+    """The reuse is in the program."""
+
+    def f(key: jax.Array) -> jax.Array:
+        one = random.normal(key)  # first
+        return one + random.uniform(key)  # reuse
+
+    jax.jit(f).lower(random.key(0)).compile()(random.key(1))
+
+
+def good_compiled_ahead_of_time() -> None:
+    """Another key for each call; and a program that has no keys, called often."""
+    one, other = random.split(random.key(0))
+    f = jax.jit(random.normal).lower(one).compile()
+    f(one)
+    f(other)
+    g = jax.jit(jnp.sin).lower(1.0).compile()
+    g(1.0)
+    g(1.0)
+
+
+def good_compiled_ahead_of_time_and_called_wrongly() -> None:
+    """A call that was refused has used nothing."""
+    key = random.key(0)
+    f = jax.jit(random.normal).lower(key).compile()
+    with contextlib.suppress(TypeError):
+        f(key, key)
+    f(key)
+
+
+def bad_handed_to_pmap_twice() -> None:
+    """One array of keys for two calls that are mapped over devices."""
+    f = jax.pmap(lambda key: random.normal(key, (2,)))  # first # reuse
+    keys = random.split(random.key(0), 1)
+    f(keys)
+    f(keys)
+
+
+def bad_inside_of_pmap() -> None:
+    """The reuse is in the function."""
+
+    def f(key: jax.Array) -> jax.Array:
+        one = random.normal(key)  # first
+        return one + random.uniform(key)  # reuse
+
+    jax.pmap(f)(random.split(random.key(0), 1))
+
+
+def good_handed_to_pmap() -> None:
+    """A part of the keys for each call."""
+    f = jax.pmap(lambda key: random.normal(key, (2,)))
+    keys = random.split(random.key(0), 2)
+    f(keys[:1])
+    f(keys[1:])
+
+
 def good_eval_shape_then_run() -> None:
     """Nothing is drawn when only shapes are computed, or a program is traced or lowered."""
 
