@@ -12,6 +12,8 @@ import pytest
 from jax import random
 
 from pytest_purestate._runtime._compat import seam
+from pytest_purestate._runtime.guard.keys import KeyWatch
+from pytest_purestate._runtime.guard.places import Where
 from pytest_purestate._runtime.guard.terms import has_keys
 
 newest_way = pytest.mark.skipif(
@@ -181,6 +183,19 @@ def test_errors_are_those_of_jax(wrong: str) -> None:
         assert error() == before
     finally:
         undo()
+
+
+def test_an_escaped_key_is_no_mistake_of_the_guard() -> None:
+    watch = KeyWatch(Where(lambda file: False), lambda reuse: None)
+    assert watch.start()
+    try:
+        key = leaked(random.key(0))
+        for use in (random.normal, random.split, jax.jit(random.normal), lambda key: random.fold_in(key, 1)):
+            with pytest.raises(jax.errors.UnexpectedTracerError):
+                use(key)
+    finally:
+        watch.stop()
+    assert watch.problem == ""
 
 
 def test_donated_arguments_are_donated(calls: Calls) -> None:

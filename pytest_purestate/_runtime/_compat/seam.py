@@ -39,17 +39,20 @@ def replace_seam(
         from jax.experimental.key_reuse import _core
     except ImportError:
         return None
+    refuse_tracers: Any
+    try:
+        from jax._src.core import check_eval_args as refuse_tracers
+    except ImportError:
+        refuse_tracers = None
     names = ("call_impl_with_key_reuse_checks", "check_key_reuse_jaxpr")
     if not all(hasattr(_core, name) for name in names) or not hasattr(jax.config, "jax_debug_key_reuse"):
         return None
     before = {name: getattr(_core, name) for name in names}
 
     def checked(primitive: Any, run: Any, /, *args: Any, **params: Any) -> Any:
-        try:
-            return call(primitive, run, *args, **params)
-        except Exception:
-            _refuse_tracers(args)  # as JAX does where the flag is off
-            raise
+        if refuse_tracers is not None:
+            refuse_tracers(args)  # as JAX does where the flag is off
+        return call(primitive, run, *args, **params)
 
     was_on = bool(jax.config.jax_debug_key_reuse)
     if was_on and not alone:
@@ -72,14 +75,6 @@ def replace_seam(
             setattr(_core, name, value)
 
     return undo
-
-
-def _refuse_tracers(args: tuple[Any, ...]) -> None:
-    try:
-        from jax._src.core import check_eval_args
-    except ImportError:
-        return
-    check_eval_args(args)  # type: ignore[no-untyped-call]
 
 
 def _shorten(call: Seam, concerned: Concerned) -> Undo | None:
