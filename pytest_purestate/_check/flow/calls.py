@@ -292,7 +292,8 @@ def _call(it: Interpreter, callee: Value, args: Args, ref: int, verb: str) -> Va
         if type_.kind:
             signature = _method_of(it, type_, "__call__")
             if signature is not None:
-                return _apply_signature(it, signature, callee, args, ref, verb or "call")
+                named = verb or type_.name.rpartition(".")[2] or "call"
+                return _apply_signature(it, signature, callee, args, ref, named)
         elif callee.path and callee.path[-1][0] == ".":  # a bound method that was stored or wrapped
             base, name = Sym(callee.root, callee.path[:-1]), str(callee.path[-1][1])
             type_ = types.typeof(it, base)
@@ -565,12 +566,19 @@ def _replay_uses(
         if place.root is rest and below and below[0][1] in args.kw:
             at, below = args.kw[str(below[0][1])][1], below[1:]
         keys.spend(
-            it, key, at, ref, function.name, "call", use.strong,
+            it, key, at, ref, _called_as(function), "call", use.strong,
             inner=use, maybe=use.maybe, guards=guards, param=place.root.name + spelled(place.path),
             owner=function.owner, by_self=place.root is own, below=spelled(below),
             captured=place.root.kind == "free", sized=constant and _is_fixed(it, swap, refs, own),
             renewed=bool(place.path) and _is_copy(swap.value(Sym(place.root))),
         )  # fmt: skip
+
+
+def _called_as(function: ir.Function) -> str:
+    """What a function is called in a message: methods without a name of their own go by their class."""
+    if function.owner is None or function.name not in ("__init__", "__post_init__", "__new__", "__call__"):
+        return function.name
+    return f"{function.owner.name}.__call__" if function.name == "__call__" else function.owner.name
 
 
 def _is_copy(value: Value) -> bool:
@@ -599,7 +607,7 @@ def _replay_called(
             it.frame.called.setdefault(value, {**it.state.path, **guards})
         elif isinstance(value, Wrapped | Partial | Choice):
             at = refs.get(place.root, ref)
-            keys.spend_kept(it, value, at, ref, summary.function.name, "call", guards=guards)
+            keys.spend_kept(it, value, at, ref, _called_as(summary.function), "call", guards=guards)
 
 
 def _replay_edits(
@@ -1049,8 +1057,8 @@ def _call_method(
         if isinstance(member, Wrapped | Partial):
             return _call(it, member, args.behind(base, base_ref), ref, name)
         field_ = type_.cls.fields().get(name)
-        if field_ is not None and field_.type.cls is not None:
-            return _call(it, held, args, ref, name)
+        if isinstance(held, Sym) and types.typeof(it, held).cls is not None:
+            return _call(it, held, args, ref, name)  # an object that is called
         if member is None and field_ is None and held == place:
             compiled = summarise.compiled_attribute(it, type_.cls, name, base)
             if compiled is not None:

@@ -50,6 +50,7 @@ MUTATORS = frozenset(
 """Methods by which Python's containers are edited in place."""
 
 
+_CONSTRUCTORS = ("__init__", "__post_init__", "setup")
 _LEVELS = 3  # of containers that hold arrays
 _MANY = 50  # calls of a function of which what they hand over is remembered
 _CONTAINERS = ("list", "tuple", "dict", "set", "str", "path")
@@ -316,7 +317,7 @@ def _put_back(it: Interpreter, base: Value, name: str, value: Value) -> bool:
 def _note_kept(it: Interpreter, base: Sym, name: str, value: Value) -> None:
     """Note what object of a library or of a class of the project, or which state, a constructor keeps."""
     function = it.frame.function
-    if function is None or function.owner is None or function.name not in ("__init__", "__post_init__"):
+    if function is None or function.owner is None or function.name not in _CONSTRUCTORS:
         return
     cls = base.root.type.cls
     type_ = types.typeof(it, value)

@@ -87,6 +87,7 @@ _HELP = {
     "environ": "read the environment before, and pass what it says as a static argument",
     "print": "use `jax.debug.print`, which runs with the compiled function",
     "log": "use `jax.debug.callback`, or log what the function returns",
+    "breakpoint": "use `jax.debug.breakpoint()`, which stops the compiled function",
     "io": "do it outside, on what the function returns, or through `jax.experimental.io_callback`",
     "global": "return the new value and bind it outside",
     "nonlocal": "return the new value and bind it outside",
