@@ -468,6 +468,13 @@ class Function(Struct, eq=False):
         return self.owner is not None and bool(self.params) and (named or self._is_decorated("classmethod"))
 
     @property
+    def is_stub(self) -> bool:
+        """Whether it is a method that does nothing, and is there to be overridden."""
+        return self.owner is not None and all(
+            isinstance(statement, ExprStmt) and isinstance(statement.value, Const) for statement in self.body
+        )
+
+    @property
     def is_test(self) -> bool:
         """Whether it is called like a test, or is a method of a class that is."""
         return self.name.startswith("test_") or (

@@ -71,7 +71,7 @@ keys, else a new array), ``fold p q`` (the key that p and q make), ``key p`` (th
 
 OBJECTS = frozenset(
     "module dist tfdist transform stateless stream transformed transformed_with_state transformed_without_rng "
-    "stateful_without_rng kernel sampler step env initializer constant optimizer graph ref file writer checkpointer progress".split()
+    "stateful_without_rng kernel sampler step env initializer constant optimizer graph ref file writer checkpointer progress queue".split()
 )
 """Result kinds that are objects of a library: they have methods of their own, and are never keys."""
 

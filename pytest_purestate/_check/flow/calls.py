@@ -434,7 +434,7 @@ def _call_function(it: Interpreter, func: Func, args: Args, ref: int) -> Value:
     _note_call(it, func, ref)
     if summary is None:
         return it.fresh(UNKNOWN, ref)
-    if not summary.returns:  # it only raises: who overrides it is not known
+    if not summary.returns or func.function.is_stub:  # it only raises, or less: who overrides it is not known
         return _unknown(it, args, ref, func.function.name)
     it.work += 1 + len(summary.uses) + len(summary.stores) + len(summary.heap) + len(summary.mutations)
     if it.work > _WORK:
@@ -1696,8 +1696,9 @@ def _unknown(it: Interpreter, args: Args, ref: int, verb: str, name: str = "") -
         _CLASS_NAME.match(verb) or verb == "__class__" or (verb != "update" and edits.is_mutator(verb, 1))
     )
     kind = "store" if stores else "unknown"  # `buffer.add(...)` keeps what it is given, whatever `buffer` is
-    for value, at in args.every():
-        keys.spend(it, value, at, ref, verb, kind, False)
+    given = [*(("", *each) for each in args.pos), *((name, *each) for name, each in args.kw.items())]
+    for param, value, at in given:
+        keys.spend(it, value, at, ref, verb, kind, False, param=param)
         keys.spend_kept(it, value, at, ref, verb, kind, maybe=True)
     result = it.fresh(UNKNOWN, ref, verb)
     if "mutable" in args.kw and args.pos:  # only linen's ``apply`` has it

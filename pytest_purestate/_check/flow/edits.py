@@ -83,6 +83,8 @@ def _is_state(type_: Type) -> bool:
 
 def _through_frozen(it: Interpreter, node: ir.Expr) -> bool:
     """Whether the way to the edited object leads through an attribute of a frozen instance."""
+    if isinstance(edited := it.eval(node, moved=False), Sym) and types.typeof(it, edited).kind in OBJECTS:
+        return False
     while isinstance(node, ir.GetAttr | ir.GetItem):
         if isinstance(node, ir.GetAttr) and _is_state(types.typeof(it, it.eval(node.base, moved=False))):
             return True
@@ -91,7 +93,9 @@ def _through_frozen(it: Interpreter, node: ir.Expr) -> bool:
 
 
 def below_frozen(it: Interpreter, place: Sym) -> bool:
-    """Whether a place lies below an attribute of a frozen instance, with no mutable object in between."""
+    """Whether a place lies below an attribute of a frozen instance, with no mutable object in between, and is none itself."""
+    if types.typeof(it, place).kind in OBJECTS:
+        return False  # a queue, say: no pytree goes through it
     for depth in range(len(place.path) - 1, -1, -1):
         type_ = types.typeof(it, Sym(place.root, place.path[:depth]))
         if type_.kind == "instance":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -86,6 +86,7 @@ _KEY_NAME = re.compile(
     r"(^|_)(key|keys|rng|rngs|prng|prngkey|prng_key|subkey|seed_key|k|rng_key|subrng)\d*($|_)"
 )
 _NEVER_KEYS = OBJECTS.union(("entropy", "str", "number", "numpy", "set", "bool"))
+_ASKED = frozenset(("key", "rng", "rngs", "rng_key", "prng_key", "seed"))
 _PAIRED = frozenset(("permutation", "choice", "shuffle"))
 
 
@@ -247,7 +248,10 @@ def spend(
     if isinstance(value, Const | Linear):
         return
     path = state.path if not guards else {**state.path, **guards}
-    for place, when in list(spent_places(it, value, path)):
+    places = list(spent_places(it, value, path))
+    if not strong and any(place != value for place, _ in places) and _is_mixed(it, places):
+        return  # a state that has a key among other things: what is done with it is not drawing
+    for place, when in places:
         type_ = types.typeof(it, place)
         if type_.kind in _NEVER_KEYS or (
             type_.kind in ("array", "state", "instance") and type_.certain and kind != "call"
@@ -274,9 +278,18 @@ def spend(
             _note_drawn(frame, place)
         if kind == "split":
             order.split(it, place, ref)
-        if strong and not frame.replays:
+        if frame.replays:
+            continue
+        if strong or (kind == "unknown" and param in _ASKED):
             _note_constant(frame, place, use)
+        if strong:
             _note_broadcast(frame, place, type_, use, captured)
+
+
+def _is_mixed(it: Interpreter, places: Sequence[tuple[Sym, Guards]]) -> bool:
+    """Whether there is anything among these places that is known, and is no key."""
+    types_ = [types.typeof(it, place) for place, _ in places]
+    return any(type_.kind not in ("", "key", "keys") for type_ in types_)
 
 
 def _note_constant(frame: Frame, place: Sym, use: Use) -> None:
@@ -292,9 +305,11 @@ def _note_constant(frame: Frame, place: Sym, use: Use) -> None:
     elif frame.function is not None and frame.function.params and not frame.context.facts.is_test:
         fallback = any(isinstance(guard, tuple) and guard[0] == "none" for guard in use.guards)
         kind = _deepest(use).kind
-        known = kind == "draw" or (
-            kind == "split" and not use.sized
-        )  # without data it makes an example of a shape
+        known = (
+            kind == "draw"
+            or (kind == "split" and not use.sized)  # without data it makes an example of a shape
+            or (kind == "unknown" and use.param in _ASKED)
+        )
         if known and not fallback and not is_folded(place.path):
             frame.facts.constants.setdefault(ref, ConstantKey(ref, "trace", use, Confidence.MEDIUM, name))
 
@@ -458,8 +473,9 @@ def _confidence(
     ):
         return Confidence.LOW
     if not (first.strong or second.strong):
-        # One unknown callee called twice may be a replay; two that differ hardly are.
-        return Confidence.MEDIUM if known and first.verb != second.verb else Confidence.LOW
+        # One unknown callee called twice may be a replay; two that differ, or that ask for a key by name, hardly are.
+        asked = first.param in _ASKED and second.param in _ASKED
+        return Confidence.MEDIUM if known and (asked or first.verb != second.verb) else Confidence.LOW
     certain = first.strong and second.strong and not (first.maybe or second.maybe)
     absent = object()
     dominates = all(second.guards.get(c, absent) == v for c, v in first.guards.items())

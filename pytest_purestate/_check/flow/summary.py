@@ -122,9 +122,7 @@ class Substitution:
         if isinstance(value, Tup):
             return Tup(tuple([self.value(item) for item in value.items]))
         if isinstance(value, Choice):
-            return Choice(
-                tuple([(self.value(option), self.guards(guards)) for option, guards in value.options])
-            )
+            return self._choice(value)
         if isinstance(value, Part):
             base = self._sym(value.base)
             return Part(base, value.start, value.stop) if isinstance(base, Sym) else base
@@ -154,6 +152,12 @@ class Substitution:
         if isinstance(value, Iter):
             return Iter(value.kind, tuple([self.value(part) for part in value.parts]), value.ref)
         return value
+
+    def _choice(self, value: Choice) -> Value:
+        """The options that the caller's arguments leave."""
+        left = [(option, self.feasible(guards)) for option, guards in value.options]
+        options = tuple([(self.value(option), guards) for option, guards in left if guards is not None])
+        return options[0][0] if len(options) == 1 and not options[0][1] else Choice(options)
 
     def _sym(self, sym: Sym) -> Value:
         root = sym.root
