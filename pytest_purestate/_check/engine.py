@@ -45,8 +45,8 @@ __all__ = [
     "declared",
 ]
 
-DEADLINE = 30.0
-"""Seconds a file may take; ordinary files take milliseconds."""
+DEADLINE = 60.0
+"""Seconds of work that a file may take; ordinary files take milliseconds, the first also what it imports."""
 
 
 def analyse(source: Source, project: Project, rules: Sequence[Rule]) -> tuple[Finding, ...]:

@@ -31,6 +31,7 @@ __all__ = ["Lost", "available_cpus", "run"]
 T = TypeVar("T")
 
 STARTUP = 60.0  # seconds that a worker may take to start before its deadline counts
+PATIENCE = 5  # times the deadline may pass while a worker waits for a processor
 AHEAD = 2  # tasks in a worker's queue: it never waits for us, and few are sent again when it dies
 STACK = 256 * 1024 * 1024  # address space, not memory; deep trees recurse natively
 
@@ -55,7 +56,9 @@ def run(
     deadline: float,
     done: Callable[[int, int], None] | None = None,
 ) -> list[T | Lost]:
-    """Run tasks ``0 .. count-1`` in up to ``jobs`` processes; ``deadline`` is in seconds a task.
+    """Run tasks ``0 .. count-1`` in up to ``jobs`` processes; ``deadline`` is in seconds of work a task.
+
+    Work is processor time where the system tells it, for a busy machine is no fault of a file.
 
     ``start`` is called once in every worker and gives the function that does a task. Both it and
     the results must pickle. ``done`` is told how many of the tasks are done, now and then.
@@ -102,23 +105,32 @@ class _Worker(Generic[T]):
         self.queue: deque[int] = deque()
         self.alive = True
         self._ready = False
-        self._since = time.monotonic()
         self._process = context.Process(target=_main, args=(theirs, start), daemon=True)
         self._process.start()
+        self._begin()
         self.sentinel: int = self._process.sentinel
         theirs.close()
 
     def feed(self, waiting: deque[int]) -> None:
         while waiting and len(self.queue) < AHEAD:
             if not self.queue:
-                self._since = time.monotonic()
+                self._begin()
             self.queue.append(waiting.popleft())
             with contextlib.suppress(OSError):  # it just died; collect() will see that
                 self.link.send(self.queue[-1])
 
     def end_of(self, deadline: float) -> float:
-        """When the task at the head of the queue is late."""
-        return self._since + (deadline if self._ready else max(deadline, STARTUP))
+        """When the task at the head of the queue is late, for all that is known now."""
+        allowed = deadline if self._ready else max(deadline, STARTUP)
+        worked = _processor_time(self._process.pid)
+        if worked is None or self._worked is None:
+            return self._since + allowed
+        return min(time.monotonic() + allowed - (worked - self._worked), self._since + PATIENCE * allowed)
+
+    def _begin(self) -> None:
+        """The task at the head of the queue begins now."""
+        self._since = time.monotonic()
+        self._worked = _processor_time(self._process.pid)
 
     def collect(self) -> list[tuple[int, T]]:
         """The answers that have arrived. Notices the end of the worker, after its last answer."""
@@ -132,7 +144,7 @@ class _Worker(Generic[T]):
                 else:
                     answers.append(answer)
                     self.queue.remove(answer[0])
-                self._since = time.monotonic()
+                self._begin()
         except (EOFError, OSError):
             dead = True
         self.alive = not dead
@@ -155,6 +167,16 @@ class _Worker(Generic[T]):
             with contextlib.suppress(ValueError):
                 return signal.Signals(-code).name
         return f"exit status {code}"
+
+
+def _processor_time(pid: int | None) -> float | None:
+    """Seconds that a process has worked; None where the system does not tell."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stat:
+            fields = stat.read().rpartition(b")")[2].split()  # the name before may hold anything
+    except OSError:
+        return None
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _context() -> SpawnContext | ForkContext:

@@ -66,6 +66,25 @@ def test_a_late_task_costs_one_task() -> None:
     assert time.monotonic() - began < 20
 
 
+def start_that_waits() -> Callable[[int], int]:
+    def work(index: int) -> int:
+        time.sleep(1.5)
+        return index
+
+    return work
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="the system tells no processor times")
+def test_waiting_for_a_processor_is_not_work() -> None:
+    assert pool.run(start_that_waits, 2, 2, 1.0) == [0, 1]
+
+
+def test_where_no_processor_times_are_told_the_clock_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "_processor_time", lambda pid: None)
+    monkeypatch.setattr(pool, "STARTUP", 1.0)
+    assert pool.run(start_that_waits, 1, 1, 1.0) == [Lost(True, "SIGKILL")]
+
+
 def test_workers_that_always_exit_lose_every_task_and_no_more() -> None:
     assert pool.run(start_that_exits, 3, 2, 60) == [Lost(False, "exit status 3")] * 3
 
