@@ -19,6 +19,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from msgspec import Struct
@@ -172,7 +173,7 @@ class _Worker(Generic[T]):
 def _processor_time(pid: int | None) -> float | None:
     """Seconds that a process has worked; None where the system does not tell."""
     try:
-        with open(f"/proc/{pid}/stat", "rb") as stat:
+        with Path(f"/proc/{pid}/stat").open("rb") as stat:
             fields = stat.read().rpartition(b")")[2].split()  # the name before may hold anything
     except OSError:
         return None

@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -74,7 +75,7 @@ def start_that_waits() -> Callable[[int], int]:
     return work
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="the system tells no processor times")
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the system tells no processor times")
 def test_waiting_for_a_processor_is_not_work() -> None:
     assert pool.run(start_that_waits, 2, 2, 1.0) == [0, 1]
 
