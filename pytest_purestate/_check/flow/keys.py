@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Container, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -466,11 +467,7 @@ def _confidence(
     if len(folds) != 1 and _may_differ(place):
         return Confidence.LOW
     # The same permutation for paired arrays is meant; the same one in every epoch is not.
-    if (
-        _deepest(first).verb in _PAIRED
-        and _deepest(second).verb in _PAIRED
-        and (first.ref != second.ref or second.mapped)
-    ):
+    if (first.ref != second.ref or second.mapped) and _orders_alike(_deepest(first), _deepest(second)):
         return Confidence.LOW
     if not (first.strong or second.strong):
         # One unknown callee called twice may be a replay; two that differ, or that ask for a key by name, hardly are.
@@ -505,6 +502,28 @@ def _deepest(use: Use) -> Use:
     while use.inner is not None:
         use = use.inner
     return use
+
+
+def _orders_alike(first: Use, second: Use) -> bool:
+    """Whether two draws pick the same places of what may be paired arrays: but for the data they are asked alike."""
+    if first.verb != second.verb or first.verb not in _PAIRED:
+        return False
+    asked = [_asked_of(use) for use in (first, second)]
+    return asked[0] == asked[1]
+
+
+def _asked_of(use: Use) -> object:
+    """The arguments of a draw behind the key and the data, as they are written."""
+    lowered = use.context.lowered
+    try:
+        call = ast.parse(lowered.source.slice(lowered.span(use.call)).strip(), mode="eval").body
+    except SyntaxError:  # a part of more lines, with comments in between
+        return None
+    if not isinstance(call, ast.Call):
+        return None
+    rest = [ast.dump(argument) for argument in call.args[2:]]
+    named = [ast.dump(option) for option in call.keywords if option.arg not in ("key", "a", "x")]
+    return rest, sorted(named)
 
 
 # --- the children of a split ---------------------------------------------------------------
