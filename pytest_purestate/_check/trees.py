@@ -156,11 +156,9 @@ def parse_module(text: str) -> libcst.Module:
     try:
         tree = libcst.parse_module(text)
     except libcst.ParserSyntaxError as error:
-        raise SyntaxProblem(_reason(error), error.editor_line, error.editor_column) from None
-    except libcst.CSTValidationError as error:
-        raise _invalid(text, error) from None
-    except (UnicodeError, ValueError) as error:
-        raise SyntaxProblem(str(error), 1, 1) from None
+        raise _told(text, SyntaxProblem(_reason(error), error.editor_line, error.editor_column)) from None
+    except (libcst.CSTValidationError, UnicodeError, ValueError) as error:
+        raise _told(text, SyntaxProblem(str(error), 1, 1)) from None
     return tree if _light is None else _lightened(tree)
 
 
@@ -169,12 +167,12 @@ def _reason(error: libcst.ParserSyntaxError) -> str:
     return first.removeprefix("parser error: ").rstrip(".")
 
 
-def _invalid(text: str, error: libcst.CSTValidationError) -> SyntaxProblem:
-    """What the parser accepts and the tree refuses. It does not say where; Python does."""
+def _told(text: str, problem: SyntaxProblem) -> SyntaxProblem:
+    """What is wrong and where, as Python tells it, which knows both better; what it reads itself is ``problem``."""
     known = _python_error(text)
     if isinstance(known, SyntaxError):
-        return SyntaxProblem(known.msg, known.lineno or 1, known.offset or 1)
-    return SyntaxProblem(str(error), 1, 1)
+        return SyntaxProblem(known.msg, known.lineno or 1, max(known.offset or 1, 1))
+    return problem
 
 
 def parse_expression(text: str) -> libcst.BaseExpression:

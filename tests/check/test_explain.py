@@ -192,7 +192,10 @@ def test_as_json(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
         ("train.py:20", "train.py has 19 lines, so there is no line 20"),
         ("one.py:2", "one.py has 1 line, so there is no line 2"),
         ("none.py:1", "none.py: cannot be read: no such file or directory"),
-        ("broken.py:1", "broken.py:2:1: cannot be parsed: error at 2:4: expected INDENT"),
+        (
+            "broken.py:1",
+            "broken.py:2:1: cannot be parsed: expected an indented block after 'if' statement on line 1",
+        ),
     ],
 )
 def test_a_place_that_cannot_be_explained(

@@ -260,11 +260,7 @@ def spend(
             continue
         if not strong and type_.kind not in ("key", "keys") and not looks_like_key(label_of(place)):
             continue
-        inside = (
-            ""
-            if place == value or isinstance(value, Part | Choice)
-            else place.root.name + spelled(place.path)
-        )
+        inside = "" if place == value or isinstance(value, Part | Choice) else _named(it, place)
         use = Use(
             it.context, ref, call, verb, kind, strong, when, frame.passes, inner, maybe, frame.replay, param,
             frame.mapped,
@@ -285,6 +281,13 @@ def spend(
             _note_constant(frame, place, use)
         if strong:
             _note_broadcast(frame, place, type_, use, captured)
+
+
+def _named(it: Interpreter, place: Sym) -> str:
+    """The name of a key in a container: its own, or that of a variable which holds it; empty where it has none."""
+    if place.root.name:
+        return place.root.name + spelled(place.path)
+    return next((name for name, value in it.state.env.items() if value == place), "")
 
 
 def _is_mixed(it: Interpreter, places: Sequence[tuple[Sym, Guards]]) -> bool:
