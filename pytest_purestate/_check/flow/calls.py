@@ -1640,9 +1640,12 @@ def _result(
     if kind == "unordered":
         return order.fresh_list(it, ref, verb, Origin(it.context, ref, name or f"Path.{verb}"))
     if kind == "key" and verb != "clone":
-        made = it.fresh(Type("key"), ref, verb)
         seed = args.named(params, kinds[1]) if len(kinds) > 1 else None
+        if seed is not None and (twin := keys.of_one_seed(it, name or verb, seed[0], ref)) is not None:
+            return twin
+        made = it.fresh(Type("key"), ref, verb)
         if seed is not None:
+            keys.note_made(it, name or verb, seed[0], made)
             keys.note_seed(it, seed, ref)
             it.frame.facts.made.setdefault(ref, name or verb)
             made.root.constant = keys.fixed_seed(it, seed, args.literals, args.names)

@@ -502,6 +502,7 @@ class FunctionFacts(Struct, eq=False):
     renewals: dict[int, Renewal] = field(default_factory=dict)  # of names, in loops
     steps: bool = False
     shared: dict[int, SharedStream] = field(default_factory=dict)
+    remade: dict[Root, int] = field(default_factory=dict)  # keys that were made of one seed again, and where
     constants: dict[int, ConstantKey] = field(default_factory=dict)
     seeds: dict[int, Seed] = field(default_factory=dict)
     ignored: dict[int, IgnoredKey] = field(default_factory=dict)

@@ -87,6 +87,9 @@ class Frame:
             Sym, set[tuple[int, tuple[tuple[int, int], ...]]]
         ] = {}  # fold_in calls, in which passes
         self.called: dict[Sym, Guards] = {}  # parameters that are called
+        self.seeded: dict[
+            tuple[str, Sym, tuple[tuple[int, int], ...]], Sym
+        ] = {}  # keys, by what made them, of which seed, in which passes
         self.bound: set[Root] = set()  # objects that the partial in force brings along
         self.quiet: set[int] = set()  # calls of methods of a library that do nothing but return something
         self.products: dict[Root, Product] = {}  # successors that were made

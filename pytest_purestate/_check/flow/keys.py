@@ -75,7 +75,9 @@ __all__ = [
     "may_be_key",
     "name_successor",
     "note_constant_field",
+    "note_made",
     "note_seed",
+    "of_one_seed",
     "record_split",
     "skips_a_loop",
     "spend",
@@ -359,6 +361,22 @@ def _note_drawn(frame: Frame, place: Sym) -> None:
         if not parents:
             return
         place = parents[0]
+
+
+def of_one_seed(it: Interpreter, name: str, seed: Value, ref: int) -> Sym | None:
+    """The key that was made of the same seed before in this function, and in this pass of its loops."""
+    if not isinstance(seed, Sym) or it.context.facts.is_test:
+        return None
+    known = it.frame.seeded.get((name, seed, it.frame.passes))
+    if known is not None:
+        it.frame.facts.remade.setdefault(known.root, ref)
+    return known
+
+
+def note_made(it: Interpreter, name: str, seed: Value, key: Sym) -> None:
+    """Note a key and the seed, which has a name, that it is made of."""
+    if isinstance(seed, Sym) and seed.root.kind in ("param", "free"):
+        it.frame.seeded[name, seed, it.frame.passes] = key
 
 
 def note_seed(it: Interpreter, given: tuple[Value, int], ref: int, of: str = "key") -> None:

@@ -113,6 +113,17 @@ def carried_finding(
     )
 
 
+def _made_again(module: ModuleFacts, facts: FunctionFacts, reuse: Reuse) -> Label | None:
+    """Where a key was made once more of the same seed, between the two uses or as the second."""
+    ref = facts.remade.get(reuse.place.root)
+    if ref is None or reuse.place.path:
+        return None
+    made, first, second = (module.label(each, "") for each in (ref, reuse.first.ref, reuse.second.ref))
+    if not first.span.start < made.span.start <= second.span.start:
+        return None
+    return module.label(ref, "the same key again, of the same seed")
+
+
 def reuse_finding(
     module: ModuleFacts,
     facts: FunctionFacts,
@@ -132,6 +143,9 @@ def reuse_finding(
     related: tuple[Label, ...] = (Label(span_of(reuse.first), first, module.path),) if first else ()
     related += chain(reuse.first) if reuse.first.ref != second.ref else ()
     related = tuple(dict.fromkeys((*related, *chain(second))))
+    if (again := _made_again(module, facts, reuse)) is not None:
+        related, fix = (*related, again), None
+        help = "make it once and split it, or tell the two apart with `jax.random.fold_in` and a number"
     return Finding(
         code=code,
         path=module.path,
