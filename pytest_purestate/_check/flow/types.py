@@ -359,6 +359,8 @@ def annotation_type(it: Interpreter, node: ir.Expr | None) -> Type:
     if isinstance(value, Ext):
         name = value.name
         last = name.rpartition(".")[2]
+        spelled = node.id if isinstance(node, ir.Name) else node.name if isinstance(node, ir.GetAttr) else ""
+        last = spelled if spelled in KEY_ANNOTATIONS else last  # `PRNGKey = jax.Array` says more than it is
         if last in KEY_ANNOTATIONS:
             kind = "stream" if last == "PRNGSequence" else "key"
             return Type(kind, certain=False)
