@@ -483,7 +483,8 @@ def _confidence(
         return Confidence.LOW
     if skips_a_loop(first.guards) or skips_a_loop(second.guards):
         return Confidence.LOW
-    if (first.ref == second.ref and not second.strong) or "store" in (first.kind, second.kind):
+    asked = first.param in _ASKED and second.param in _ASKED
+    if (first.ref == second.ref and not second.strong and not asked) or "store" in (first.kind, second.kind):
         return Confidence.LOW
     if len(folds) != 1 and _may_differ(place):
         return Confidence.LOW
@@ -492,7 +493,6 @@ def _confidence(
         return Confidence.LOW
     if not (first.strong or second.strong):
         # One unknown callee called twice may be a replay; two that differ, or that ask for a key by name, hardly are.
-        asked = first.param in _ASKED and second.param in _ASKED
         return Confidence.MEDIUM if known and (asked or first.verb != second.verb) else Confidence.LOW
     certain = first.strong and second.strong and not (first.maybe or second.maybe)
     absent = object()
