@@ -1321,6 +1321,8 @@ def _apply_signature(
     if signature.forwards and receiver is not None:
         _forward(it, signature, receiver, args, ref)
     if signature.effect:
+        if signature.effect in ("print", "log"):
+            keys.note_told(it, [value for value, _ in args.every()])
         static, bare, places = _tells(it, signature, args)
         it.frame.facts.effects.setdefault(
             ref,

@@ -275,7 +275,7 @@ class ConstantKey(Struct, frozen=True, eq=False):
 
 class Seed(Struct, frozen=True, eq=False):
     """A key (``of``) whose seed differs from run to run: the call, the argument, the function it comes from, and where
-    that was called (``origin``)."""
+    that was called (``origin``). ``drawn`` is what was drawn, ``instead``: only where no seed was given."""
 
     ref: int
     argument: int
@@ -283,6 +283,8 @@ class Seed(Struct, frozen=True, eq=False):
     confidence: Confidence
     of: str = "key"
     origin: Origin | None = None
+    drawn: Root | None = None
+    instead: bool = False
 
 
 class IgnoredKey(Struct, frozen=True, eq=False):

@@ -75,6 +75,7 @@ __all__ = [
     "name_successor",
     "note_constant_field",
     "note_seed",
+    "note_told",
     "record_split",
     "skips_a_loop",
     "spend",
@@ -357,6 +358,9 @@ def _note_drawn(frame: Frame, place: Sym) -> None:
         place = parents[0]
 
 
+_NAMES_SEED = re.compile(r"(^|_)(seed|key|rng)s?$", re.IGNORECASE)
+
+
 def note_seed(it: Interpreter, given: tuple[Value, int], ref: int, of: str = "key") -> None:
     """Note a key, or a generator, made from what differs between runs: the clock, the system's entropy, an unseeded generator."""
     value, at = given
@@ -366,7 +370,60 @@ def note_seed(it: Interpreter, given: tuple[Value, int], ref: int, of: str = "ke
         source = types.entropy_of(types.typeof(it, leaf))
         if source:
             sure = Confidence.HIGH if leaf is value else Confidence.MEDIUM
-            it.frame.facts.seeds.setdefault(ref, Seed(ref, at, source, sure, of, _first_of(it, leaf, source)))
+            made = Seed(
+                ref, at, source, sure, of, _first_of(it, leaf, source),
+                leaf.root if isinstance(leaf, Sym) else None, _is_instead(it, value, leaf),
+            )  # fmt: skip
+            it.frame.facts.seeds.setdefault(ref, made)
+
+
+def _is_instead(it: Interpreter, value: Value, drawn: Value) -> bool:
+    """Whether a seed is drawn only on a path that found none given: a condition on the other one chose between them."""
+    if isinstance(value, Choice):
+        others = [option for option, _ in value.options if isinstance(option, Sym) and option is not drawn]
+        asked = [part for option, guards in value.options if option is drawn for part in _asked(guards)]
+        return any(other in asked for other in others)
+    missing = [
+        condition[1]
+        for condition, outcome in it.state.path.items()
+        if isinstance(condition, tuple) and condition[0] == "none" and outcome is True
+    ]
+    return any(isinstance(place, Sym) and _NAMES_SEED.search(_last_name(place)) for place in missing)
+
+
+def _asked(guards: Guards) -> Iterator[object]:
+    """What the conditions of a path speak of."""
+    for condition in guards:
+        if isinstance(condition, tuple):
+            yield from condition[1:]
+
+
+def _last_name(place: Sym) -> str:
+    names = [str(name) for _, name in place.path if isinstance(name, str)]
+    return names[-1] if names else place.root.name
+
+
+def note_told(it: Interpreter, values: Sequence[Value]) -> None:
+    """Note what is printed or logged, for who wants to repeat the run."""
+    todo = [leaf for value in values for leaf in leaves(value)]
+    while todo:
+        top = todo.pop()
+        if isinstance(top, Sym) and top.root not in it.frame.told:
+            it.frame.told.add(top.root)
+            todo += [leaf for part in top.root.made_of for leaf in leaves(part)]
+
+
+def _forget_kept_seeds(frame: Frame) -> None:
+    """Seeds that were drawn where none was given, and told or kept: the run can be repeated."""
+    kept = set(frame.told)
+    for place, value in frame.state.heap.items() if frame.state is not None else ():
+        if place.root.kind != "local":
+            kept.update(leaf.root for leaf in leaves(value) if isinstance(leaf, Sym))
+    for value, _ in frame.returns:
+        kept.update(leaf.root for leaf in leaves(value) if isinstance(leaf, Sym))
+    for ref, seed in list(frame.facts.seeds.items()):
+        if seed.instead and seed.drawn in kept:
+            del frame.facts.seeds[ref]
 
 
 def _first_of(it: Interpreter, value: Value, source: str) -> Origin | None:
@@ -614,6 +671,7 @@ def _unused(frame: Frame, split: Split) -> list[tuple[str, int, int]]:
 def finish(it: Interpreter, frame: Frame) -> None:
     """Facts that need the whole function: swapped children, successors that die."""
     facts = frame.facts
+    _forget_kept_seeds(frame)
     harmless = _lower_harmless(frame)
     _drop_probes(frame)
     swapped: set[int] = set()

@@ -24,7 +24,8 @@ def start():
 ```
 
 A script for looking on, such as `play.py`, may well begin anew in every run; there it is reported with low
-confidence.
+confidence. So is a seed that is drawn where the caller gave none, unless it is printed, logged or kept: then the
+run can be repeated.
 
 The same is true of what a generator of the host draws. One that is made without a seed draws something else in
 every run, whatever seed the caller chose:
@@ -82,7 +83,7 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
         for seed in facts.seeds.values():
             source = seed.source.removeprefix("builtins.")
             drawn = seed.source.startswith(("random.", "numpy.random."))
-            sure = Confidence.LOW if _plays(module) else seed.confidence
+            sure = Confidence.LOW if _plays(module) or seed.instead else seed.confidence
             unsure = Confidence.LOW if seeded else Confidence.MEDIUM
             yield Finding(
                 code=RULE.code,
@@ -90,7 +91,7 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
                 message=f"the seed of this {seed.of} comes from `{source}`, so no run can be repeated",
                 primary=module.label(seed.ref, _WHY.get(seed.source, f"another {seed.of} in every run")),
                 related=_made(module, seed),
-                help="take the seed as an argument, and log it",
+                help="log it" if seed.instead else "take the seed as an argument, and log it",
                 confidence=min(sure, unsure) if drawn or source == "hash" else sure,
                 scope=scope_of(facts),
             )
