@@ -25,7 +25,7 @@ from pytest_purestate._check.flow.facts import (
     Swap,
     draws,
 )
-from pytest_purestate._check.flow.results import Results, children, results_of
+from pytest_purestate._check.flow.results import Results, children, reads, results_of
 from pytest_purestate._check.flow.state import MAX_OPTIONS
 from pytest_purestate._check.flow.values import (
     FOLD,
@@ -656,16 +656,33 @@ def name_successor(it: Interpreter, value: Sym, target: ir.Name) -> None:
         it.frame.moved.discard(root)
 
 
+def _is_discarded(frame: Frame, name: str) -> bool:
+    """Whether a name is one for what is not wanted: it begins with an underscore, and nothing reads it anywhere."""
+    if not name.startswith("_"):
+        return False
+    body = frame.function.body if frame.function is not None else frame.context.lowered.module.body
+    return not name.strip("_") or not any(
+        isinstance(node, ir.Name) and node.id == name for node in reads(body)
+    )
+
+
 def _unused(frame: Frame, split: Split) -> list[tuple[str, int, int]]:
     """The children that lie unused. ``key, sub = split(key)`` advances the key, whether or not it is needed again."""
     return [
         (name, index, ref)
         for name, index, ref in split.names
-        if not name.startswith("_")
+        if not _is_discarded(frame, name)
         and name != split.source
         and (split.call, index) not in frame.read
         and (split.call, index) not in frame.used
     ]
+
+
+def _is_handed_back(frame: Frame, use: Use, name: str) -> bool:
+    """Whether the call that spends a key returns the next one, for the same name: ``(w, key), out = scan(f, (w, key))``."""
+    return frame.function is not None and name in results_of(frame.function, frame.quiet).names.get(
+        use.call, ()
+    )
 
 
 def finish(it: Interpreter, frame: Frame) -> None:
@@ -692,7 +709,9 @@ def finish(it: Interpreter, frame: Frame) -> None:
             continue
         for name, index, _ in split.names:
             use = frame.used.get((split.call, index))
-            if name == split.source and use is not None and use.kind != "split":
+            if name != split.source or use is None or use.kind == "split":
+                continue
+            if not _is_handed_back(frame, use, name):
                 facts.swaps.append(Swap(split, name, unused[0][0], use))
                 break
     if not frame.replays:
@@ -789,7 +808,7 @@ def _find_unused(frame: Frame, swapped: set[int]) -> None:
         if split.call not in told:
             frame.facts.unused.update({ref: name for name, _, ref in _unused(frame, split)})
     for root, (name, ref) in frame.named.items():
-        if root not in frame.looked and not name.startswith("_"):
+        if root not in frame.looked and not _is_discarded(frame, name):
             frame.facts.unused[ref] = name
 
 
