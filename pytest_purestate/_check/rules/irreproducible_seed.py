@@ -77,10 +77,13 @@ _WHY = {
 def check(module: ModuleFacts) -> Iterator[Finding]:
     """One finding for each key that is made from the clock, from entropy or from an unseeded generator."""
     seeded = any(effect.kind == "seed" for facts in module.functions for effect in facts.effects.values())
+    told = _drawn_in_traces(module)
     for facts in module.functions:
         yield from _of_ignored_key(module, facts, seeded)
         yield from _of_unseeded(module, facts)
         for seed in facts.seeds.values():
+            if seed.origin is not None and (seed.origin.context, seed.origin.ref) in told:
+                continue
             source = seed.source.removeprefix("builtins.")
             drawn = seed.source.startswith(("random.", "numpy.random."))
             sure = Confidence.LOW if _plays(module) or seed.instead else seed.confidence
@@ -95,6 +98,16 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
                 confidence=min(sure, unsure) if drawn or source == "hash" else sure,
                 scope=scope_of(facts),
             )
+
+
+def _drawn_in_traces(module: ModuleFacts) -> set[tuple[object, int]]:
+    """Where traced functions draw from the host: PS111 reports it, and the key is as wrong as what is drawn."""
+    return {
+        (effect.context, effect.ref)
+        for facts, _ in module.traced_functions()
+        for effect in facts.effects.values()
+        if effect.kind in ("host-rng", "unseeded", "clock") and effect.when is not False
+    }
 
 
 def _made(module: ModuleFacts, seed: Seed) -> tuple[Label, ...]:
