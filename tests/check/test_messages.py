@@ -59,10 +59,35 @@ PS201 `batch["x"]` is a JAX array and cannot be assigned in place
    = help: JAX arrays are immutable: `batch["x"] = batch["x"].at[...].set(...)`
 """
 
+SWAPPED = """\
+import jax
+
+
+def init(net, rng, x):
+    rng, _rng = jax.random.split(rng)
+    params = jax.random.normal(rng, x.shape)
+    rng, _rng = jax.random.split(rng)
+    return params, jax.random.normal(_rng, x.shape)
+"""
+SWAPPED_SAYS = """\
+PS104 key `rng` is used again after `normal` consumed it, while `_rng` is never used
+  --> code.py:7:34
+   |
+ 6 |     params = jax.random.normal(rng, x.shape)
+   |                                --- first consumed here
+ 7 |     rng, _rng = jax.random.split(rng)
+   |                                  ^^^ used again here
+   = help: hand `_rng` to `normal`
+"""
+
 
 @pytest.mark.parametrize(
     ("code", "says"),
-    [pytest.param(SEEDS, SEEDS_SAY, id="seeds"), pytest.param(TRACED, TRACED_SAYS, id="traced")],
+    [
+        pytest.param(SEEDS, SEEDS_SAY, id="seeds"),
+        pytest.param(TRACED, TRACED_SAYS, id="traced"),
+        pytest.param(SWAPPED, SWAPPED_SAYS, id="swapped"),
+    ],
 )
 def test_says(
     code: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

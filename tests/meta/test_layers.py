@@ -81,6 +81,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
             "_check.rules._lost",
             "_check.rules._printing",
             "_check.rules._reuse",
+            "_check.rules._telling",
             "_check.rules._text",
         ),
     ),

@@ -15,10 +15,11 @@ builtins.breakpoint(): effect breakpoint; returns none
 {pdb,ipdb,pudb}.{set_trace,post_mortem}(): effect breakpoint; returns none
 builtins.{len,int,ord,sum,round}(x): returns number
 builtins.{hash,id}(obj): returns entropy
-builtins.{isinstance,issubclass,hasattr,callable,bool,all,any}(x): returns bool
+builtins.{issubclass,hasattr,callable,bool,all,any}(x): returns bool
 builtins.{str,repr,format,ascii,chr}(x): returns str
 builtins.vars(x): returns dict
-builtins.{type,dir,getattr,setattr,delattr,super,object,iter,abs,divmod,max,min,pow,float,complex,
+builtins.{abs,divmod,max,min,pow}(x): returns arithmetic
+builtins.{type,dir,getattr,setattr,delattr,super,object,iter,float,complex,
     bytes,slice,property,staticmethod,classmethod,globals,locals,filter,memoryview,
     bytearray}(x): returns opaque
 builtins.{Exception,ValueError,TypeError,KeyError,RuntimeError,NotImplementedError,IndexError,

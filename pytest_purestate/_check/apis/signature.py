@@ -61,10 +61,10 @@ KINDS = frozenset(
     "key keys array numpy list dict set str number state stream module transform dist none logger "
     "static transformed kernel initializer deep opaque bool entropy "
     "transformed_with_state transformed_without_rng stateful_without_rng tfdist sampler step env constant stateless "
-    "optimizer graph ref file writer checkpointer progress raises path unordered walk generator".split()
+    "optimizer graph ref file writer checkpointer progress raises path unordered walk generator arithmetic tracer".split()
 )
 """Result kinds (``raises``: a context manager that awaits the exceptions given, ``unordered``: a list in an order
-of its own in every run, ``walk``: of a folder, each step of which has two such lists, ``path``: a file's, ``writer``: of a log); also ``same p`` (p itself), ``twin p`` (p in other buffers), ``copy p`` (a shallow copy), ``view p`` (p when it holds
+of its own in every run, ``walk``: of a folder, each step of which has two such lists, ``path``: a file's, ``writer``: of a log, ``arithmetic``: a number, or an array if one is given); also ``same p`` (p itself), ``twin p`` (p in other buffers), ``copy p`` (a shallow copy), ``view p`` (p when it holds
 keys, else a new array), ``fold p q`` (the key that p and q make), ``key p`` (the key that the seed p makes),
 ``generator p`` (a generator of the host that starts from the seed p), ``progress p`` (a bar over p),
 ``pair a b`` (a tuple)."""

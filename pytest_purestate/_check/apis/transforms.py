@@ -26,6 +26,9 @@ jax.{pure_callback,experimental.io_callback}(callback): returns array
 jax.experimental.host_callback.{call,id_tap}(callback): returns array
 jax.{new_ref,array_ref,mutable_array}(x): returns ref
 jax.effects_barrier(): returns none
+jax.typeof(x): returns static
+{jax.core,jax.extend.core,jax._src.core}.Tracer(x): returns tracer
+jax.interpreters.partial_eval.{JaxprTracer,DynamicJaxprTracer}(x): returns tracer
 
 jax.{custom_jvp,custom_vjp}.{defvjp,defjvp,defjvps}(fwd, bwd): runs fwd bwd as inline; returns none
 flax.nnx.{jit,pmap}(f): wraps f as nnx-jit

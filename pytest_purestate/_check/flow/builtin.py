@@ -13,6 +13,7 @@ from pytest_purestate._check.flow import edits, keys, loops, order, types
 from pytest_purestate._check.flow.classes import ClassInfo, Field
 from pytest_purestate._check.flow.values import (
     NOTHING,
+    TRACING,
     UNKNOWN,
     Bound,
     ClassValue,
@@ -28,6 +29,7 @@ from pytest_purestate._check.flow.values import (
     Type,
     Value,
     bounded,
+    leaves,
 )
 
 if TYPE_CHECKING:
@@ -207,13 +209,21 @@ def _type(it: Interpreter, args: Args, ref: int) -> Value:
         type_ = types.typeof(it, args.pos[0][0])
         if type_.cls is not None:
             return ClassValue(type_.cls)
-    return it.fresh(UNKNOWN, ref, "type")
+    return it.fresh(types.STATIC, ref, "type")
 
 
 def _linen_apply(it: Interpreter, args: Args, ref: int) -> Value:
     """``nn.apply(fn, module, mutable=...)``: a function of the variables and the input."""
     kept = tuple((name, value) for name, (value, _) in args.kw.items() if name == "mutable")
     return Partial(Ext("flax.linen.Module.apply"), (), kept)
+
+
+def _isinstance(it: Interpreter, args: Args, ref: int) -> Value:
+    """Whether something is a tracer is a question of whether this is being traced."""
+    asked = [leaf for value, _ in args.pos[1:2] for leaf in leaves(value) if isinstance(leaf, Ext)]
+    found = [it.known.find(cls.name) for cls in asked]
+    tracer = any(signature is not None and signature.returns == ("tracer",) for signature in found)
+    return it.fresh(TRACING if tracer else Type("bool"), ref, "isinstance")
 
 
 def _sorted(it: Interpreter, args: Args, ref: int) -> Value:
@@ -291,6 +301,7 @@ HANDLERS: dict[str, Callable[[Interpreter, Args, int], Value]] = {
     "builtins.iter": _iter,
     "builtins.getattr": _getattr,
     "builtins.setattr": _setattr,
+    "builtins.isinstance": _isinstance,
     "builtins.super": _super,
     "builtins.type": _type,
     "builtins.sorted": _sorted,

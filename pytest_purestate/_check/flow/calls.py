@@ -73,6 +73,7 @@ from pytest_purestate._check.flow.values import (
     leaves,
     spelled,
     unique,
+    when_traced,
 )
 from pytest_purestate._check.model import Confidence
 
@@ -653,13 +654,39 @@ def _replay_edits(
             statics.changed(it, place, facts.mutations[key])
     if func.context is not it.context:
         for effect in summary.effects:
-            facts.effects.setdefault(
-                ref,
-                Effect(
-                    it.context, ref, effect.kind, effect.what, it.frame.statement, effect, summary.function,
-                    effect.static,
-                ),
-            )  # fmt: skip
+            known = facts.effects.get(ref)
+            outer = _seen_outside(it, effect, summary, swap, ref)
+            if known is None or (_is_harmless(known) and not _is_harmless(outer)):
+                facts.effects[ref] = outer
+    else:
+        for effect in (*summary.effects, *summary.echoes):
+            if effect.asks:
+                facts.echoes.append(_seen_outside(it, effect, summary, swap, ref))
+
+
+def _seen_outside(it: Interpreter, effect: Effect, summary: Summary, swap: Substitution, ref: int) -> Effect:
+    """An effect inside a callee as its caller sees it."""
+    static, places = effect.static, effect.asks
+    if places:
+        static, places = _told(it, [swap.value(place) for place in places])
+    when = effect.when if effect.when is not None else when_traced(it.state.path)
+    return Effect(
+        it.context, ref, effect.kind, effect.what, it.frame.statement, effect, summary.function,
+        static, asks=places, when=when,
+    )  # fmt: skip
+
+
+def _is_harmless(effect: Effect) -> bool:
+    return effect.kind in ("print", "log") and (effect.static or effect.when is not None)
+
+
+def _told(it: Interpreter, values: Sequence[Value]) -> tuple[bool, frozenset[Sym]]:
+    """Whether these are Python values at trace time, or else the places that decide whether they are."""
+    found = [types.asks(it, value) for value in values]
+    if not found or None in found:
+        return False, frozenset()
+    places: frozenset[Sym] = frozenset().union(*(each for each in found if each))
+    return not places, places
 
 
 def _brought(it: Interpreter, swap: Substitution, source: Root) -> frozenset[Root]:
@@ -1035,8 +1062,7 @@ def _call_method(
         return _unknown(it, args, ref, name)
     if isinstance(base, Tup | Const):
         text = isinstance(base, Const) and isinstance(base.value, str)
-        static = all(types.is_static(it, value) for value, _ in args.every())
-        return it.fresh((Type("str") if static else types.TEXT) if text else UNKNOWN, ref)
+        return it.text([value for value, _ in args.every()], ref) if text else it.fresh(UNKNOWN, ref)
     if not isinstance(base, Sym):
         return _unknown(it, args, ref, name)
     place = Sym(base.root, (*base.path, (".", name)))
@@ -1295,11 +1321,14 @@ def _apply_signature(
     if signature.forwards and receiver is not None:
         _forward(it, signature, receiver, args, ref)
     if signature.effect:
+        if signature.effect in ("print", "log"):
+            keys.note_told(it, [value for value, _ in args.every()])
+        static, bare, places = _tells(it, signature, args)
         it.frame.facts.effects.setdefault(
             ref,
             Effect(
                 it.context, ref, signature.effect, name or verb, it.frame.statement,
-                static=_tells_static(it, signature, args),
+                static=static, bare=bare, asks=places, when=when_traced(it.state.path),
             ),
         )  # fmt: skip
     if receiver is not None and not (signature.mutates or signature.effect or signature.callbacks):
@@ -1363,11 +1392,13 @@ def note_effect(it: Interpreter, name: str, ref: int) -> None:
         it.frame.facts.effects.setdefault(ref, effect)
 
 
-def _tells_static(it: Interpreter, signature: Signature, args: Args) -> bool:
-    """Whether Python values at trace time are told, such as shapes; a bare text printed may be meant for every run."""
-    log = signature.effect == "log"
-    values = [value for value, ref in args.every() if log or ref not in args.literals]
-    return bool(values) and all(types.is_static(it, value) for value in values)
+def _tells(it: Interpreter, signature: Signature, args: Args) -> tuple[bool, bool, frozenset[Sym]]:
+    """Whether Python values at trace time are told, such as shapes; whether that is a bare text; what else decides it."""
+    if signature.effect not in ("print", "log"):
+        return False, False, frozenset()
+    static, places = _told(it, [value for value, _ in args.every()])
+    bare = signature.effect == "print" and all(ref in args.literals for _, ref in args.every())
+    return static, static and bare, places
 
 
 def _is_sized(shape: tuple[Value, int] | None) -> bool:
@@ -1651,6 +1682,9 @@ def _result(
             made.root.constant = keys.fixed_seed(it, seed, args.literals, args.names)
         made.root.passes = it.frame.passes
         return made
+    if kind == "arithmetic":
+        static = all(types.is_static(it, value) for value, _ in args.every())
+        return it.fresh(types.STATIC if static else UNKNOWN, ref, verb if static else kind)
     if kind in ("opaque", "deep"):
         return it.fresh(UNKNOWN, ref, verb if kind == "opaque" else f"new:{verb}")
     if kind == "state" and name.endswith("TrainState.create"):

@@ -20,6 +20,7 @@ from pytest_purestate._check.flow.values import (
     Type,
     Value,
     leaves,
+    when_traced,
 )
 from pytest_purestate._check.model import Confidence
 
@@ -300,8 +301,9 @@ def store_attribute(it: Interpreter, base: Value, target: ir.GetAttr, value: Val
         what = f"{base.info.name}.{target.name}"
         statement = getattr(node, "ref", target.ref)
         effect = Effect(
-            it.context, target.ref, "global", what, statement, static=static, sources=types.sources(it, value)
-        )
+            it.context, target.ref, "global", what, statement, static=static, sources=types.sources(it, value),
+            when=when_traced(it.state.path),
+        )  # fmt: skip
         it.frame.facts.effects.setdefault(target.ref, effect)
 
 

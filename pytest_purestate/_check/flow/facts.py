@@ -194,7 +194,10 @@ class Effect(Struct, frozen=True, eq=False):
     """Something a function does to the world outside. ``kind``: print, log, io, global, ...
 
     ``inner`` is the effect inside the called function ``callee`` that this one stands for. ``static``: all it
-    tells are Python values at trace time. ``sources`` are the objects that what is stored was made of; see `Mutation`.
+    tells are Python values at trace time; ``bare``: a text that stands there. ``asks`` are the places of parameters and captured
+    variables that have to hold such values for that, if it depends on any. ``sources`` are the objects that what is
+    stored was made of; see `Mutation`. ``when``: a condition on the way asks whether this is being traced, and it
+    happens only then (True), or never then (False).
     """
 
     context: ModuleContext
@@ -206,6 +209,9 @@ class Effect(Struct, frozen=True, eq=False):
     callee: ir.Function | None = None
     static: bool = False
     sources: frozenset[Root] = frozenset()
+    bare: bool = False
+    asks: frozenset[Sym] = frozenset()
+    when: bool | None = None
 
 
 class Donated(Struct, frozen=True, eq=False):
@@ -269,7 +275,7 @@ class ConstantKey(Struct, frozen=True, eq=False):
 
 class Seed(Struct, frozen=True, eq=False):
     """A key (``of``) whose seed differs from run to run: the call, the argument, the function it comes from, and where
-    that was called (``origin``)."""
+    that was called (``origin``). ``drawn`` is what was drawn, ``instead``: only where no seed was given."""
 
     ref: int
     argument: int
@@ -277,6 +283,8 @@ class Seed(Struct, frozen=True, eq=False):
     confidence: Confidence
     of: str = "key"
     origin: Origin | None = None
+    drawn: Root | None = None
+    instead: bool = False
 
 
 class IgnoredKey(Struct, frozen=True, eq=False):
@@ -493,6 +501,9 @@ class FunctionFacts(Struct, eq=False):
     dropped: dict[int, Dropped] = field(default_factory=dict)
     mutations: dict[tuple[int, str], Mutation] = field(default_factory=dict)
     effects: dict[int, Effect] = field(default_factory=dict)
+    echoes: list[Effect] = field(
+        default_factory=list
+    )  # what calls of functions of this module tell, for them to know what they are given
     donated: dict[int, Donated] = field(default_factory=dict)
     unhashable: dict[int, Unhashable] = field(default_factory=dict)
     outdated_statics: dict[int, Outdated] = field(default_factory=dict)

@@ -77,6 +77,7 @@ class Frame:
         self.read: set[tuple[int, int]] = set()  # (split call, element) of keys that were looked at
         self.used: dict[tuple[int, int], Use] = {}  # ... that were spent
         self.looked: set[Root] = set()  # keys that were looked at
+        self.told: set[Root] = set()  # what is printed or logged, and what that is made of
         self.named: dict[Root, tuple[str, int]] = {}  # keys that got a name, and where
         self.moved: set[Root] = set()
         self.fresh: dict[Root, tuple[int, int, str, str]] = {}

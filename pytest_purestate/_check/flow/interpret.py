@@ -17,7 +17,7 @@ replay the summary (``calls.py``). Keys are spent in ``keys.py``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from pytest_purestate._check import ir
@@ -73,6 +73,7 @@ from pytest_purestate._check.flow.values import (
     bounded,
     contradicts,
     unique,
+    when_traced,
 )
 
 if TYPE_CHECKING:
@@ -276,8 +277,9 @@ class Interpreter:
                 sources = types.sources(self, value)
                 static = types.tells_shape(self, value) and not _is_computed(value)
                 effect = Effect(
-                    self.context, ref, kind, name, frame.statement, static=static, sources=sources
-                )
+                    self.context, ref, kind, name, frame.statement, static=static, sources=sources,
+                    when=when_traced(self.state.path),
+                )  # fmt: skip
                 frame.facts.effects.setdefault(ref, effect)
                 if not nonlocal_:
                     variables.rebound(self, name, value, ref)
@@ -1092,11 +1094,12 @@ class Interpreter:
         if op == "+" and "list" in kinds and set(kinds) <= {"list", "tuple", ""}:
             return order.joined(self, left, right, ref)
         if all(kind in ("static", "number", "str") for kind in kinds):
-            return self.fresh(types.STATIC, ref, "arithmetic")
+            made = types.TEXT if types.TEXT in sides else types.STATIC
+            return self.fresh(made, ref, "arithmetic")
         if op != "@" and (sides[0].name == "ndarray" or sides[1].name == "ndarray"):
-            made = types.of_elements(*sides)
-            if made is not None:
-                return self.fresh(made, ref, "arithmetic")
+            elements = types.of_elements(*sides)
+            if elements is not None:
+                return self.fresh(elements, ref, "arithmetic")
         for type_ in sides:
             if source := types.entropy_of(type_):
                 return self.fresh(Type("entropy", name=source), ref, "arithmetic")
@@ -1141,10 +1144,16 @@ class Interpreter:
                 self.frame.yields.append(value)
         return Sym(Root("local"))
 
+    def text(self, parts: Sequence[Value], ref: int) -> Value:
+        """A text that is put together."""
+        if all(types.is_static(self, part) for part in parts):
+            return self.fresh(Type("str"), ref)
+        return self.made(self.fresh(types.TEXT, ref), *parts)
+
     def e_opaque(self, node: ir.Opaque) -> Value:
-        static = [types.is_static(self, self.eval(part)) for part in node.parts]
+        parts = [self.eval(part) for part in node.parts]
         if node.kind == "string":
-            return self.fresh(Type("str") if all(static) else types.TEXT, node.ref)
+            return self.text(parts, node.ref)
         return self.fresh(UNKNOWN, node.ref)
 
 

@@ -26,7 +26,7 @@ from pytest_purestate._check.flow.facts import (
     Swap,
     draws,
 )
-from pytest_purestate._check.flow.results import Results, children, results_of
+from pytest_purestate._check.flow.results import Results, children, reads, results_of
 from pytest_purestate._check.flow.state import MAX_OPTIONS
 from pytest_purestate._check.flow.values import (
     FOLD,
@@ -77,6 +77,7 @@ __all__ = [
     "note_constant_field",
     "note_made",
     "note_seed",
+    "note_told",
     "of_one_seed",
     "record_split",
     "skips_a_loop",
@@ -379,6 +380,9 @@ def note_made(it: Interpreter, name: str, seed: Value, key: Sym) -> None:
         it.frame.seeded[name, seed, it.frame.passes] = key
 
 
+_NAMES_SEED = re.compile(r"(^|_)(seed|key|rng)s?$", re.IGNORECASE)
+
+
 def note_seed(it: Interpreter, given: tuple[Value, int], ref: int, of: str = "key") -> None:
     """Note a key, or a generator, made from what differs between runs: the clock, the system's entropy, an unseeded generator."""
     value, at = given
@@ -388,7 +392,60 @@ def note_seed(it: Interpreter, given: tuple[Value, int], ref: int, of: str = "ke
         source = types.entropy_of(types.typeof(it, leaf))
         if source:
             sure = Confidence.HIGH if leaf is value else Confidence.MEDIUM
-            it.frame.facts.seeds.setdefault(ref, Seed(ref, at, source, sure, of, _first_of(it, leaf, source)))
+            made = Seed(
+                ref, at, source, sure, of, _first_of(it, leaf, source),
+                leaf.root if isinstance(leaf, Sym) else None, _is_instead(it, value, leaf),
+            )  # fmt: skip
+            it.frame.facts.seeds.setdefault(ref, made)
+
+
+def _is_instead(it: Interpreter, value: Value, drawn: Value) -> bool:
+    """Whether a seed is drawn only on a path that found none given: a condition on the other one chose between them."""
+    if isinstance(value, Choice):
+        others = [option for option, _ in value.options if isinstance(option, Sym) and option is not drawn]
+        asked = [part for option, guards in value.options if option is drawn for part in _asked(guards)]
+        return any(other in asked for other in others)
+    missing = [
+        condition[1]
+        for condition, outcome in it.state.path.items()
+        if isinstance(condition, tuple) and condition[0] == "none" and outcome is True
+    ]
+    return any(isinstance(place, Sym) and _NAMES_SEED.search(_last_name(place)) for place in missing)
+
+
+def _asked(guards: Guards) -> Iterator[object]:
+    """What the conditions of a path speak of."""
+    for condition in guards:
+        if isinstance(condition, tuple):
+            yield from condition[1:]
+
+
+def _last_name(place: Sym) -> str:
+    names = [str(name) for _, name in place.path if isinstance(name, str)]
+    return names[-1] if names else place.root.name
+
+
+def note_told(it: Interpreter, values: Sequence[Value]) -> None:
+    """Note what is printed or logged, for who wants to repeat the run."""
+    todo = [leaf for value in values for leaf in leaves(value)]
+    while todo:
+        top = todo.pop()
+        if isinstance(top, Sym) and top.root not in it.frame.told:
+            it.frame.told.add(top.root)
+            todo += [leaf for part in top.root.made_of for leaf in leaves(part)]
+
+
+def _forget_kept_seeds(frame: Frame) -> None:
+    """Seeds that were drawn where none was given, and told or kept: the run can be repeated."""
+    kept = set(frame.told)
+    for place, value in frame.state.heap.items() if frame.state is not None else ():
+        if place.root.kind != "local":
+            kept.update(leaf.root for leaf in leaves(value) if isinstance(leaf, Sym))
+    for value, _ in frame.returns:
+        kept.update(leaf.root for leaf in leaves(value) if isinstance(leaf, Sym))
+    for ref, seed in list(frame.facts.seeds.items()):
+        if seed.instead and seed.drawn in kept:
+            del frame.facts.seeds[ref]
 
 
 def _first_of(it: Interpreter, value: Value, source: str) -> Origin | None:
@@ -639,21 +696,39 @@ def name_successor(it: Interpreter, value: Sym, target: ir.Name) -> None:
         it.frame.moved.discard(root)
 
 
+def _is_discarded(frame: Frame, name: str) -> bool:
+    """Whether a name is one for what is not wanted: it begins with an underscore, and nothing reads it anywhere."""
+    if not name.startswith("_"):
+        return False
+    body = frame.function.body if frame.function is not None else frame.context.lowered.module.body
+    return not name.strip("_") or not any(
+        isinstance(node, ir.Name) and node.id == name for node in reads(body)
+    )
+
+
 def _unused(frame: Frame, split: Split) -> list[tuple[str, int, int]]:
     """The children that lie unused. ``key, sub = split(key)`` advances the key, whether or not it is needed again."""
     return [
         (name, index, ref)
         for name, index, ref in split.names
-        if not name.startswith("_")
+        if not _is_discarded(frame, name)
         and name != split.source
         and (split.call, index) not in frame.read
         and (split.call, index) not in frame.used
     ]
 
 
+def _is_handed_back(frame: Frame, use: Use, name: str) -> bool:
+    """Whether the call that spends a key returns the next one, for the same name: ``(w, key), out = scan(f, (w, key))``."""
+    return frame.function is not None and name in results_of(frame.function, frame.quiet).names.get(
+        use.call, ()
+    )
+
+
 def finish(it: Interpreter, frame: Frame) -> None:
     """Facts that need the whole function: swapped children, successors that die."""
     facts = frame.facts
+    _forget_kept_seeds(frame)
     harmless = _lower_harmless(frame)
     _drop_probes(frame)
     swapped: set[int] = set()
@@ -674,7 +749,9 @@ def finish(it: Interpreter, frame: Frame) -> None:
             continue
         for name, index, _ in split.names:
             use = frame.used.get((split.call, index))
-            if name == split.source and use is not None and use.kind != "split":
+            if name != split.source or use is None or use.kind == "split":
+                continue
+            if not _is_handed_back(frame, use, name):
                 facts.swaps.append(Swap(split, name, unused[0][0], use))
                 break
     if not frame.replays:
@@ -771,7 +848,7 @@ def _find_unused(frame: Frame, swapped: set[int]) -> None:
         if split.call not in told:
             frame.facts.unused.update({ref: name for name, _, ref in _unused(frame, split)})
     for root, (name, ref) in frame.named.items():
-        if root not in frame.looked and not name.startswith("_"):
+        if root not in frame.looked and not _is_discarded(frame, name):
             frame.facts.unused[ref] = name
 
 

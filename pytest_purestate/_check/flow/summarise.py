@@ -178,6 +178,7 @@ def _summarise(
         tuple(frame.called.items()),
         tuple(frame.given),
         tuple(frame.facts.rebound.values())[:_MOST],
+        tuple(echo for echo in frame.facts.echoes if echo.asks)[:_MOST],
     )
 
 

@@ -51,7 +51,7 @@ class Summary(Struct, eq=False):
     ``always`` are the places that are spent on every way to a return; ``returns`` says that there is one.
     ``called`` are the parameters that it calls: what is handed over may hold a key. ``donates`` are the
     parameters and captured variables whose buffers it gives away, ``rebound`` the module variables that it binds
-    anew.
+    anew. ``echoes`` are what functions of its module tell that it hands its own parameters to.
     """
 
     function: ir.Function
@@ -69,6 +69,7 @@ class Summary(Struct, eq=False):
     called: tuple[tuple[Sym, Guards], ...] = ()
     donates: tuple[tuple[Sym, Donation], ...] = ()
     rebound: tuple[Rebound, ...] = ()
+    echoes: tuple[Effect, ...] = ()
 
 
 def reachable(values: Iterable[Value], heap: Mapping[Sym, Value]) -> set[Root]:

@@ -48,6 +48,7 @@ __all__ = [
     "STATIC",
     "TEXT",
     "annotation_type",
+    "asks",
     "declared_type",
     "element_type",
     "entropy_of",
@@ -171,6 +172,32 @@ def is_static(
     return False
 
 
+def asks(it: Interpreter, value: Value, depth: int = 0) -> frozenset[Sym] | None:
+    """The places of parameters and captured variables that have to hold Python values for a value to be one.
+
+    None where it is none whatever they hold, or nothing is known of it.
+    """
+    if is_static(it, value):
+        return frozenset()
+    parts: Sequence[Value] = ()
+    if isinstance(value, Tup):
+        parts = value.items
+    elif isinstance(value, Choice):
+        parts = tuple(option for option, _ in value.options)
+    elif isinstance(value, Linear):
+        parts = (value.base,)
+    elif isinstance(value, Sym):
+        type_, origin = typeof(it, value), value.root.origin
+        if value.root.kind != "local":
+            return frozenset((value,)) if type_.kind not in _TRACED else None
+        if not value.path and (type_ == TEXT or (origin is not None and origin.verb == "arithmetic")):
+            parts = value.root.made_of if type_.kind not in _TRACED else ()
+    if not parts or depth > 8:
+        return None
+    found = [asks(it, part, depth + 1) for part in parts]
+    return frozenset().union(*(places for places in found if places)) if None not in found else None
+
+
 GRADIENT = Type("state", name="gradient")
 """A state of which every leaf is a JAX array."""
 
@@ -179,6 +206,9 @@ def tells_shape(it: Interpreter, value: Value) -> bool:
     """Whether a value is a Python value at trace time that comes from an array: a number may as well count calls."""
     return is_static(it, value) and any(typeof(it, leaf) == STATIC for leaf in leaves(value))
 
+
+_TRACED = ("array", "key", "keys")
+"""What no Python value is."""
 
 _NEVER_TRACED = OBJECTS.union(("static", "str", "logger", "none", "entropy", "number"))
 _MANY = 500

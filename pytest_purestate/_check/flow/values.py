@@ -30,6 +30,7 @@ __all__ = [
     "IMPOSSIBLE",
     "NOTHING",
     "START",
+    "TRACING",
     "UNKNOWN",
     "Bound",
     "Choice",
@@ -65,6 +66,7 @@ __all__ = [
     "overlap",
     "spelled",
     "unique",
+    "when_traced",
 ]
 
 unique = itertools.count(1)
@@ -93,6 +95,9 @@ class Type(Struct, frozen=True):
 
 
 UNKNOWN = Type()
+
+TRACING = Type("bool", name="tracing")
+"""Whether something is a tracer."""
 
 
 class Origin(Struct, frozen=True):
@@ -339,6 +344,15 @@ class Use(Struct, frozen=True, eq=False):
     sized: bool = False
     bound: bool = False
     renewed: bool = False
+
+
+def when_traced(guards: Guards) -> bool | None:
+    """Whether a path is taken while tracing only (True), or never then (False), if a condition on it asks."""
+    for condition, outcome in guards.items():
+        place = condition[1] if isinstance(condition, tuple) and condition[0] == "true" else None
+        if isinstance(place, Sym) and place.root.type == TRACING:
+            return bool(outcome)
+    return None
 
 
 def contradicts(a: Guards, b: Guards) -> bool:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from pytest_purestate._check import ir
 from pytest_purestate._check.flow.classes import family_of
 from pytest_purestate._check.flow.facts import Effect, FunctionFacts, ModuleFacts, Mutation, Trace
-from pytest_purestate._check.flow.values import Root, spelled
+from pytest_purestate._check.flow.values import Root, spelled, when_traced
 from pytest_purestate._check.model import Confidence
 
 __all__ = ["Leak", "counted", "is_fixed", "leaks", "stays"]
@@ -42,6 +42,7 @@ def leaks(module: ModuleFacts) -> Iterator[Leak]:
         for effect in facts.effects.values():
             if (
                 not trace.mode.startswith("nnx")
+                and effect.when is not False
                 and effect.kind in ("global", "nonlocal")
                 and not (effect.kind == "nonlocal" and stays(module, facts, effect, traced))
             ):
@@ -62,6 +63,8 @@ def leaks(module: ModuleFacts) -> Iterator[Leak]:
         for mutation in facts.mutations.values():
             if trace.mode.startswith("nnx") and not _is_plain(mutation):
                 continue  # what these edit they hand back
+            if when_traced(mutation.guards) is False:
+                continue
             kind = _outlives(module, facts, direct, mutation, traced)
             sure = _sure(module, facts, direct, mutation)
             if not kind or mutation.static or sure is None:

@@ -52,7 +52,7 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
     """One finding for each number from the host in a traced function or in what it calls in this module."""
     for facts, trace in module.traced_functions():
         for effect in facts.effects.values():
-            if effect.kind not in _TEXT or facts.function is None:
+            if effect.kind not in _TEXT or effect.when is False or facts.function is None:
                 continue
             message, here = _TEXT[effect.kind]
             yield Finding(

@@ -24,7 +24,8 @@ def start():
 ```
 
 A script for looking on, such as `play.py`, may well begin anew in every run; there it is reported with low
-confidence.
+confidence. So is a seed that is drawn where the caller gave none, unless it is printed, logged or kept: then the
+run can be repeated.
 
 The same is true of what a generator of the host draws. One that is made without a seed draws something else in
 every run, whatever seed the caller chose:
@@ -76,13 +77,16 @@ _WHY = {
 def check(module: ModuleFacts) -> Iterator[Finding]:
     """One finding for each key that is made from the clock, from entropy or from an unseeded generator."""
     seeded = any(effect.kind == "seed" for facts in module.functions for effect in facts.effects.values())
+    told = _drawn_in_traces(module)
     for facts in module.functions:
         yield from _of_ignored_key(module, facts, seeded)
         yield from _of_unseeded(module, facts)
         for seed in facts.seeds.values():
+            if seed.origin is not None and (seed.origin.context, seed.origin.ref) in told:
+                continue
             source = seed.source.removeprefix("builtins.")
             drawn = seed.source.startswith(("random.", "numpy.random."))
-            sure = Confidence.LOW if _plays(module) else seed.confidence
+            sure = Confidence.LOW if _plays(module) or seed.instead else seed.confidence
             unsure = Confidence.LOW if seeded else Confidence.MEDIUM
             yield Finding(
                 code=RULE.code,
@@ -90,10 +94,20 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
                 message=f"the seed of this {seed.of} comes from `{source}`, so no run can be repeated",
                 primary=module.label(seed.ref, _WHY.get(seed.source, f"another {seed.of} in every run")),
                 related=_made(module, seed),
-                help="take the seed as an argument, and log it",
+                help="log it" if seed.instead else "take the seed as an argument, and log it",
                 confidence=min(sure, unsure) if drawn or source == "hash" else sure,
                 scope=scope_of(facts),
             )
+
+
+def _drawn_in_traces(module: ModuleFacts) -> set[tuple[object, int]]:
+    """Where traced functions draw from the host: PS111 reports it, and the key is as wrong as what is drawn."""
+    return {
+        (effect.context, effect.ref)
+        for facts, _ in module.traced_functions()
+        for effect in facts.effects.values()
+        if effect.kind in ("host-rng", "unseeded", "clock") and effect.when is not False
+    }
 
 
 def _made(module: ModuleFacts, seed: Seed) -> tuple[Label, ...]:

@@ -63,11 +63,12 @@ import re
 from collections.abc import Iterator
 
 from pytest_purestate._check.flow.facts import Effect, FunctionFacts, ModuleFacts, Mutation, Trace
-from pytest_purestate._check.flow.values import spelled
+from pytest_purestate._check.flow.values import spelled, when_traced
 from pytest_purestate._check.model import Applicability, Confidence, Finding, Fix, Label, Rule, Severity
 from pytest_purestate._check.rules._leaks import counted, is_fixed, leaks, stays
 from pytest_purestate._check.rules._printing import as_debug_print
 from pytest_purestate._check.rules._reuse import scope_of, trace_label
+from pytest_purestate._check.rules._telling import Telling
 
 _NAME = re.compile(r"[\w.]+")
 _CALLED = re.compile(r"[\w.]+(?=\()")
@@ -94,7 +95,9 @@ _HELP = {
 }
 
 
-def _of_effect(module: ModuleFacts, facts: FunctionFacts, trace: Trace, effect: Effect) -> Finding | None:
+def _of_effect(
+    module: ModuleFacts, facts: FunctionFacts, trace: Trace, effect: Effect, telling: Telling
+) -> Finding | None:
     text = _TEXT.get(effect.kind)
     if text is None or (
         effect.kind in ("global", "nonlocal") and (effect.static or is_fixed(module, effect))
@@ -104,7 +107,7 @@ def _of_effect(module: ModuleFacts, facts: FunctionFacts, trace: Trace, effect: 
     name = facts.function.name if facts.function is not None else ""
     where = text.format(what=what)
     ref = effect.statement if effect.kind in ("global", "nonlocal") and effect.statement >= 0 else effect.ref
-    hint = _tells_of_tracing(effect)
+    hint = telling.of_tracing(facts, effect)
     return Finding(
         code=RULE.code,
         path=module.path,
@@ -150,14 +153,6 @@ def _spelled(effect: Effect) -> tuple[str, tuple[Label, ...]]:
     outer = called[0] if called is not None else effect.callee.name
     label = Label(inner.context.callee_span(inner.ref), f"called by `{outer}` here", lowered.source.path)
     return text, (label,)
-
-
-def _tells_of_tracing(effect: Effect) -> bool:
-    """Whether it tells of shapes or of an object that is being made: what is known, and right, while tracing."""
-    if effect.kind not in ("print", "log"):
-        return False
-    made = effect.callee is not None and effect.callee.name in ("__init__", "__post_init__")
-    return effect.static or made
 
 
 def _sure(module: ModuleFacts, facts: FunctionFacts, certain: bool) -> Confidence:
@@ -237,15 +232,20 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
     entries = list(module.traced_functions())
     traced: set[object] = {facts.function for facts, _ in entries}
     leaked = {leak.stored for leak in leaks(module)}  # which are worse than effects
+    telling = Telling(module, entries)
     for facts, trace in entries:
         for effect in facts.effects.values():
+            if effect.when is False:
+                continue
             if effect in leaked or (effect.kind == "nonlocal" and stays(module, facts, effect, traced)):
                 continue
-            finding = _of_effect(module, facts, trace, effect)
+            finding = _of_effect(module, facts, trace, effect, telling)
             if finding is not None:
                 yield finding
         for mutation in facts.mutations.values():
-            finding = _of_edit(module, facts, trace, mutation, traced) if mutation not in leaked else None
+            if mutation in leaked or when_traced(mutation.guards) is False:
+                continue
+            finding = _of_edit(module, facts, trace, mutation, traced)
             if finding is not None:
                 yield finding
 

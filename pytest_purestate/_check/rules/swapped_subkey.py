@@ -34,7 +34,7 @@ def pair(key):
     return jax.random.normal(a), jax.random.normal(a)  # error: [PS104]
 ```
 
-A child that is not wanted is bound to a name with a leading underscore:
+A child that is not wanted is bound to `_`, or to a name with a leading underscore that nothing reads:
 
 ```python good
 import jax
@@ -62,17 +62,20 @@ def _replacement(module: ModuleFacts, ref: int, instead: str) -> Fix | None:
 
 def _of_reuse(module: ModuleFacts, facts: FunctionFacts, reuse: Reuse) -> Finding:
     name = name_of(reuse.second, reuse.place)
+    instead, first = reuse.instead, reuse.first
+    early = (
+        reuse.second.kind == "split" and first.kind != "split"
+    )  # the key that is split was to be carried on
     return reuse_finding(
         module,
         facts,
         reuse,
         code=RULE.code,
-        message=f"key `{name}` is used again after `{reuse.first.verb}` consumed it, "
-        f"while `{reuse.instead}` is never used",
+        message=f"key `{name}` is used again after `{first.verb}` consumed it, while `{instead}` is never used",
         here="used again here",
         first="first consumed here",
-        help=f"use `{reuse.instead}` here",
-        fix=_replacement(module, reuse.second.ref, reuse.instead),
+        help=f"hand `{instead}` to `{first.verb}`" if early else f"use `{instead}` here",
+        fix=_replacement(module, first.ref if early else reuse.second.ref, instead),
     )
 
 
