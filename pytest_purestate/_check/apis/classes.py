@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["annotation_kind", "base_family", "decorator_family", "held_items"]
+__all__ = ["annotation_kind", "base_family", "decorator_family", "held_items", "is_test_case"]
 
 # dotted base class -> (family, instances are frozen)
 _BASES: dict[str, tuple[str, bool]] = {
@@ -108,6 +108,11 @@ def base_family(name: str) -> tuple[str, bool] | None:
     if known is None and name.startswith("equinox.nn.") and name.rpartition(".")[2] not in _NO_MODULES:
         return _BASES["equinox.Module"]
     return known
+
+
+def is_test_case(name: str) -> bool:
+    """Whether the library class ``name`` is a base of test cases: unittest's, or one of those made after it."""
+    return name.endswith("TestCase")
 
 
 def decorator_family(name: str) -> tuple[str, bool] | None:

@@ -802,9 +802,14 @@ class ModuleFacts(Struct, eq=False):
         if self.is_test:
             return True
         around = function.parent if function is not None else None
-        while around is not None and not around.is_test:
+        while around is not None and not self.is_tests_own(around):
             around = around.parent
         return around is not None
+
+    def is_tests_own(self, function: ir.Function) -> bool:
+        """Whether a function is a test, or a method of a class of tests."""
+        info = self.class_info(function.owner) if function.owner is not None else None
+        return function.name.startswith("test_") or (info is not None and info.is_test)
 
     def by_function(self) -> dict[ir.Function, FunctionFacts]:
         """The facts of each function; the module's own body is none."""

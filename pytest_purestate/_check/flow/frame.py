@@ -133,9 +133,7 @@ class Frame:
         function = self.function
         if function is not None and function.parent is not None:
             return False
-        if self.context.facts.is_test:
+        facts = self.context.facts
+        if facts.is_test:
             return True
-        return function is not None and (
-            function.name.startswith(("test_", "test"))
-            or (function.owner is not None and function.owner.name.startswith("Test"))
-        )
+        return function is not None and (function.name.startswith("test") or facts.is_tests_own(function))
