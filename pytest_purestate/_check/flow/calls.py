@@ -44,7 +44,7 @@ from pytest_purestate._check.flow.facts import (
     Trace,
 )
 from pytest_purestate._check.flow.options import fixed_parameters, settled
-from pytest_purestate._check.flow.results import COMPARES, children
+from pytest_purestate._check.flow.results import COMPARES, children, reads
 from pytest_purestate._check.flow.state import merge, merge_values
 from pytest_purestate._check.flow.summary import Substitution, Summary
 from pytest_purestate._check.flow.values import (
@@ -142,6 +142,7 @@ def call(it: Interpreter, node: ir.Call) -> Value:
         if frame.state is None:
             return NOTHING
         result = _call_method(it, base, name, args, node.ref, func)
+        _note_apart(it, node, base)
         successions.method(it, base, name, result)
         successions.note_result(it, node.ref, name, result)
         return it.made(result, base, *(value for value, _ in args.every()))
@@ -156,6 +157,7 @@ def call(it: Interpreter, node: ir.Call) -> Value:
     if frame.state is None:
         return NOTHING
     result = _call(it, callee, args, node.ref, name)
+    _note_apart(it, node, callee)
     successions.note_result(it, node.ref, name, result)
     return it.made(result, callee, *(value for value, _ in args.every()))
 
@@ -370,6 +372,8 @@ def decorate(it: Interpreter, decorator: Value, value: Value, node: ir.Expr) -> 
             it.veiled.add(value.function)
         return value
     result = call_value(it, decorator, [value], (), node.ref, "decorator")
+    if isinstance(node, ir.Call):
+        _note_apart(it, node, decorator)
     if isinstance(value, Func) and isinstance(result, Func) and result.function is not value.function:
         it.wrappers[value.function] = result
     return result if isinstance(result, Wrapped) else value
@@ -1478,8 +1482,8 @@ def _note_rebuilt(it: Interpreter, signature: Signature, function: Value, ref: i
     if place is not None:
         what = "method"
     if what:
-        env = it.state.env if frame.passes else {}  # a loop's own names matter to the loop only
-        varying = {name for name, value in env.items() if frame.before.get(name) is not value}
+        env = it.state.env
+        varying = _varying(it)
         fixed = {name for name in varying if _shapes(it, env[name])}
         inner, gives = _target(it, function)
         rebuilt = Rebuilt(
@@ -1494,6 +1498,45 @@ def _note_rebuilt(it: Interpreter, signature: Signature, function: Value, ref: i
             place,
         )
         (frame.facts.rebuilt if frame.passes else frame.facts.compiles).setdefault(ref, rebuilt)
+
+
+def _varying(it: Interpreter) -> set[str]:
+    """The names that the loop around binds: those of the loop itself matter to no other."""
+    frame = it.frame
+    env = it.state.env if frame.passes else {}
+    return {name for name, value in env.items() if frame.before.get(name) is not value}
+
+
+def _note_apart(it: Interpreter, node: ir.Call, callee: Value) -> None:
+    """Note that each pass of a loop needs a compiled function of its own.
+
+    An option that changes belongs to the function and is no argument; what is lowered for other shapes is compiled
+    for each of them ahead of time.
+    """
+    facts = it.frame.facts
+    if not facts.rebuilt or not it.frame.passes:
+        return
+    made, base = node.ref, node.func.base if isinstance(node.func, ir.GetAttr) else node.func
+    known = facts.rebuilt.get(made)
+    if known is not None:
+        signature = it.known.find(known.api)
+        given = [
+            arg.value
+            for arg in node.args
+            if arg.name is not None and (signature is None or arg.name not in signature.callbacks)
+        ]
+    elif isinstance(callee, Wrapped) and isinstance(node.func, ir.GetAttr) and node.func.name in _DRY:
+        made = it.frame.jitted.get(base.id, -1) if isinstance(base, ir.Name) else base.ref
+        given = [arg.value for arg in node.args]
+    else:
+        return
+    if _named_in(given) & _varying(it):
+        facts.apart.add(made)
+
+
+def _named_in(nodes: Sequence[ir.Expr]) -> set[str]:
+    """The names that these expressions mention."""
+    return {node.id for node in reads(nodes) if isinstance(node, ir.Name)}
 
 
 def _target(it: Interpreter, function: Value) -> tuple[Func | None, tuple[tuple[str, str], ...]]:

@@ -528,6 +528,9 @@ class FunctionFacts(Struct, eq=False):
     compiles: dict[int, Rebuilt] = field(default_factory=dict)  # compiled functions that each call makes anew
     at_once: set[int] = field(default_factory=set)  # where those were made that are called here
     kept: set[int] = field(default_factory=set)  # and those that go elsewhere, or run more than once
+    apart: set[int] = field(
+        default_factory=set
+    )  # and those of which each pass of a loop needs, or keeps, one of its own
     looped: dict[ir.Function, int] = field(default_factory=dict)  # functions that a loop calls, and where
     looped_methods: dict[str, int] = field(
         default_factory=dict

@@ -980,6 +980,8 @@ class Interpreter:
             outer, self.frame.mapped = self.frame.mapped, self.frame.mapped or _maps(node)
             element = self.eval(node.element)
             self.frame.mapped = outer
+            if len(self.frame.passes) == len(node.clauses):  # what no loop around makes again is kept
+                self.frame.facts.apart.add((node.value or node.element).ref)
             for part in element.items if isinstance(element, Tup) else ():
                 order.placed(self, part, node.element.ref)
             if node.value is not None:
