@@ -871,6 +871,8 @@ def _run(it: Interpreter, signature: Signature, functions: list[Value], args: Ar
         trees = [value for value, _ in args.pos if value not in functions]
         if mode == "tree" and len(trees) > 1:
             it.frame.applied.add(ref)
+            if not successions.is_step(it, trees):
+                it.frame.joined.add(ref)
         outer, it.frame.mapped = it.frame.mapped, it.frame.mapped or mode == "tree"
         made: list[Value] = []
 
