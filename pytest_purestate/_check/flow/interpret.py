@@ -41,7 +41,7 @@ from pytest_purestate._check.flow import (
 from pytest_purestate._check.flow.classes import ClassInfo, Field
 from pytest_purestate._check.flow.facts import Effect
 from pytest_purestate._check.flow.frame import Frame
-from pytest_purestate._check.flow.state import State, merge, merge_values
+from pytest_purestate._check.flow.state import State, merge, merge_values, narrowed
 from pytest_purestate._check.flow.summary import Summary
 from pytest_purestate._check.flow.values import (
     IMPOSSIBLE,
@@ -185,7 +185,7 @@ class Interpreter:
         frame = self.frame
         value = self.state.env.get(name)
         if value is not None:
-            return value
+            return narrowed(value, self.state.path) if isinstance(value, Choice) else value
         function = frame.function
         if function is not None and name in function.bound:
             return self._unbound(name)
