@@ -491,6 +491,8 @@ def _call_function(it: Interpreter, func: Func, args: Args, ref: int) -> Value:
 def _note_call(it: Interpreter, func: Func, ref: int) -> None:
     if func.context is it.context:
         it.frame.facts.calls.setdefault(ref, func.function)
+        if it.frame.function is None or not it.context.facts.is_dry(it.frame.function):
+            it.context.facts.wet.add(func.function)
         variables.called(it, func.function)
         if it.frame.passes and not it.frame.repeats:
             it.frame.facts.looped[func.function] = ref
@@ -720,6 +722,8 @@ def mark_traced(
         value = value.info.find("__call__") or NOTHING
     if isinstance(value, Func) and value.context is it.context:
         trace = Trace(signature.name, signature.mode, ref, it.context, it.frame.function, fixed)
+        if not it.frame.glance:  # else it is asked for the shapes of what it would give
+            it.context.facts.wet.add(value.function)
         it.context.facts.traced.setdefault(value.function, trace)
         around = it.wrappers.get(value.function)
         if around is not None and around.context is it.context:
@@ -729,7 +733,7 @@ def mark_traced(
 
 
 def mark_dry(it: Interpreter, functions: Sequence[Value]) -> None:
-    """Note functions that only ever run for the shapes of their results: no number is drawn."""
+    """Note functions that run for the shapes of their results: no number is drawn."""
     for value in functions:
         while isinstance(value, Partial | Wrapped):
             value = value.func

@@ -571,7 +571,8 @@ class ModuleFacts(Struct, eq=False):
     functions: list[FunctionFacts] = field(default_factory=list)
     traced: dict[ir.Function, Trace] = field(default_factory=dict)
     compiled: dict[ir.Function, Trace] = field(default_factory=dict)  # those whose trace is kept
-    dry: set[ir.Function] = field(default_factory=set)
+    dry: set[ir.Function] = field(default_factory=set)  # those that are run for the shapes of their results
+    wet: set[ir.Function] = field(default_factory=set)  # those that a transform, or a call, runs for the numbers
     drawn: set[int] = field(default_factory=set)  # splits of which a part, or a part of a part, is drawn from
     is_test: bool = False
     handed: dict[ir.Param, list[Handed]] = field(default_factory=dict)  # states that calls give to parameters
@@ -763,9 +764,13 @@ class ModuleFacts(Struct, eq=False):
             inner = inner.inner
         return False
 
+    def is_dry(self, function: ir.Function | None) -> bool:
+        """Whether a function only runs for the shapes of its results, as far as this module tells."""
+        return function in self.dry and function not in self.wet
+
     def _is_probe(self, function: ir.Function | None) -> bool:
         """Whether nobody can run a function but for its shapes: a module's function others may call."""
-        if function is None or function not in self.dry or function in self.traced:
+        if function is None or not self.is_dry(function) or function in self.traced:
             return False
         return function.parent is not None or function.is_lambda
 

@@ -25,7 +25,7 @@ from pytest_purestate._check.flow.facts import (
     Swap,
     draws,
 )
-from pytest_purestate._check.flow.results import Results, children, results_of
+from pytest_purestate._check.flow.results import Results, children, reaches, results_of
 from pytest_purestate._check.flow.state import MAX_OPTIONS
 from pytest_purestate._check.flow.values import (
     FOLD,
@@ -687,12 +687,11 @@ def _lower_harmless(frame: Frame) -> set[int]:
 
 
 def _drop_probes(frame: Frame) -> None:
-    """Take back what is said of the keys of a call whose result is thrown away: it only asked whether it works."""
+    """Take back what is said of the keys of a call of whose result no more is looked at than what it is made like."""
     if not frame.facts.shared or frame.function is None:
         return
-    results = results_of(frame.function, ())
     for ref, shared in list(frame.facts.shared.items()):
-        if results.thrown_away(shared.call):
+        if not reaches(frame.function.body, shared.call, (), frame.outlines):
             del frame.facts.shared[ref]
 
 

@@ -48,11 +48,6 @@ class Results(Struct, frozen=True):
         """Whether the results of two calls, as they are, meet in one comparison."""
         return bool(self._reached(first) & self._reached(second) & self.comparisons)
 
-    def thrown_away(self, call: int) -> bool:
-        """Whether a call is a statement, or its result is named ``_`` and never looked at."""
-        goals = self.flows.get(call, {_LIVE})
-        return all(goal == _DISCARDED or (goal == "_" and "_" not in self.flows) for goal in goals)
-
     def _reached(self, call: int) -> set[int]:
         """The calls that a result goes into, by itself or by name."""
         goals = self.flows.get(call, set())

@@ -198,8 +198,11 @@ def note_result(it: Interpreter, ref: int, name: str, result: Value) -> None:
     else:
         known = succession_of(result)
         found = [known] if known is not None else []
-        if types.typeof(it, result).kind in _MEASURES and result != NOTHING:
+        kind = types.typeof(it, result).kind
+        if kind in _MEASURES and result != NOTHING:
             frame.measures.add(ref)
+        if kind == "static":
+            frame.outlines.add(ref)
     for known in found:
         if known.role == "params":
             frame.applied.add(ref)

@@ -77,7 +77,7 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
     told = {in_body(module, reuse.second).ref for _, reuse in module.reuses("loop")}
     for facts in module.functions:
         function = facts.function
-        if function is None or function in module.dry:
+        if function is None or module.is_dry(function):
             continue
         for stale in facts.stale.values():
             if stale.use.ref in told or (stale.how == "returned" and module.stale_inside(stale.use)):
