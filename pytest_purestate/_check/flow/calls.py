@@ -1312,8 +1312,12 @@ def _apply_signature(
                 static=_tells_static(it, signature, args),
             ),
         )  # fmt: skip
-    if receiver is not None and not (signature.mutates or signature.effect or signature.callbacks):
-        it.frame.quiet.add(ref)
+    if not (signature.mutates or signature.effect):
+        it.frame.through.add(ref)
+        if receiver is not None and not signature.callbacks:
+            it.frame.quiet.add(ref)
+    if signature.outlines:
+        it.frame.outlines.add(ref)
     if signature.callbacks:
         value = _callbacks(it, signature, args, ref, verb)
         if signature.wraps or signature.returns == ("opaque",) or types.typeof(it, value) == types.STATIC:

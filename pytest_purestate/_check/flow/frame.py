@@ -95,7 +95,8 @@ class Frame:
         self.advanced: set[Sym] = set()  # what optimizer steps are made of, and what is differentiated by
         self.applied: set[int] = set()  # calls that make a step with what flows into them
         self.joined: set[int] = set()  # those among them that only put trees together
-        self.outlines: set[int] = set()  # calls that give shapes and the like, and no numbers
+        self.through: set[int] = set()  # calls of a library that do nothing but return something
+        self.outlines: set[int] = set()  # calls that look at shapes and the like, and at no numbers
         self.measures: set[int] = set()  # calls that only tell something of it, or make something else
         self.crowded: set[str] = set()  # names that were looked at and may hold more than is remembered
         self.hurried = False  # loops were run once that may run more often
