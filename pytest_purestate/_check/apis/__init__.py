@@ -58,6 +58,7 @@ _MODULES = (
     host,
 )
 
+
 def lines() -> Iterator[Signature]:
     """Every signature of every table, as it is written there."""
     for module in _MODULES:

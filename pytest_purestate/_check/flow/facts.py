@@ -572,7 +572,9 @@ class ModuleFacts(Struct, eq=False):
     traced: dict[ir.Function, Trace] = field(default_factory=dict)
     compiled: dict[ir.Function, Trace] = field(default_factory=dict)  # those whose trace is kept
     dry: set[ir.Function] = field(default_factory=set)  # those that are run for the shapes of their results
-    wet: set[ir.Function] = field(default_factory=set)  # those that a transform, or a call, runs for the numbers
+    wet: set[ir.Function] = field(
+        default_factory=set
+    )  # those that a transform, or a call, runs for the numbers
     drawn: set[int] = field(default_factory=set)  # splits of which a part, or a part of a part, is drawn from
     is_test: bool = False
     handed: dict[ir.Param, list[Handed]] = field(default_factory=dict)  # states that calls give to parameters

@@ -13,7 +13,17 @@ from msgspec import Struct
 
 from pytest_purestate._check import ir
 
-__all__ = ["COMPARES", "Results", "children", "forgets", "last_only", "only_feeds", "reaches", "reads", "results_of"]
+__all__ = [
+    "COMPARES",
+    "Results",
+    "children",
+    "forgets",
+    "last_only",
+    "only_feeds",
+    "reaches",
+    "reads",
+    "results_of",
+]
 
 _Node = object
 _Place = int | str
