@@ -749,13 +749,10 @@ class ModuleFacts(Struct, eq=False):
                     if reuse.kind == kind and not (reuse.second.renewed and self.stale_inside(reuse.first)):
                         yield facts, reuse
 
-    def stale_inside(self, use: Use) -> bool:
-        """Whether a use is that of a function of this module which returns the object with the spent key."""
+    def stale_inside(self, use: Use, how: str = "returned") -> bool:
+        """Whether a use is that of a function of this module which returns, or keeps, the object with the spent key."""
         steps = {
-            stale.use.ref
-            for facts in self.functions
-            for stale in facts.stale.values()
-            if stale.how == "returned"
+            stale.use.ref for facts in self.functions for stale in facts.stale.values() if stale.how == how
         }
         while use.callback and use.inner is not None:
             use = use.inner  # a body that a transform runs is no step that somebody else calls
