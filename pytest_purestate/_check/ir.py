@@ -474,13 +474,6 @@ class Function(Struct, eq=False):
             isinstance(statement, ExprStmt) and isinstance(statement.value, Const) for statement in self.body
         )
 
-    @property
-    def is_test(self) -> bool:
-        """Whether it is called like a test, or is a method of a class that is."""
-        return self.name.startswith("test_") or (
-            self.owner is not None and self.owner.name.startswith("Test")
-        )
-
     def _is_decorated(self, name: str) -> bool:
         return any(isinstance(item, Name) and item.id == name for item in self.decorators)
 

@@ -20,6 +20,7 @@ from pytest_purestate._check.apis import (
     transforms,
 )
 from pytest_purestate._check.apis.declared import parse_declaration
+from pytest_purestate._check.apis.names import canonical
 from pytest_purestate._check.apis.signature import (
     COMPILED,
     ELEMENTS,
@@ -57,29 +58,6 @@ _MODULES = (
     host,
 )
 
-# Other spellings of the same module, longest first.
-_ALIASES = (
-    ("jax._src.random.", "jax.random."),
-    ("jax.experimental.maps.", "jax."),
-    ("jax.interpreters.pxla.", "jax."),
-    ("flax.linen.module.", "flax.linen."),
-    ("flax.linen.initializers.", "jax.nn.initializers."),
-    ("flax.nnx.initializers.", "jax.nn.initializers."),
-    ("flax.nn.", "flax.linen."),
-    ("flax.experimental.nnx.", "flax.nnx."),
-    ("flax.core.frozen_dict.", "flax.core."),
-    ("tensorflow_probability.substrates.jax.tfd.", "tensorflow_probability.substrates.jax.distributions."),
-    ("haiku._src.", "haiku."),
-    ("jax.numpy.linalg.", "jax.numpy."),
-    ("numpyro.contrib.control_flow.", "jax.lax."),
-    ("numpyro.infer.mcmc.", "numpyro.infer."),
-    ("numpyro.infer.hmc.", "numpyro.infer."),
-    ("numpyro.infer.svi.", "numpyro.infer."),
-    ("numpyro.infer.util.Predictive", "numpyro.infer.Predictive"),
-    ("optax.transforms.", "optax."),
-    ("optax.tree.", "optax.tree_utils.tree_"),
-)
-
 
 def lines() -> Iterator[Signature]:
     """Every signature of every table, as it is written there."""
@@ -91,15 +69,6 @@ def lines() -> Iterator[Signature]:
 def table() -> Table:
     """Every signature by name."""
     return Table(module.TABLE for module in _MODULES)
-
-
-@cache
-def canonical(name: str) -> str:
-    """The one spelling under which a library's function is described."""
-    for prefix, instead in _ALIASES:
-        if name.startswith(prefix):
-            return instead + name[len(prefix) :]
-    return name
 
 
 _QUESTION = re.compile(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["annotation_kind", "base_family", "decorator_family", "held_items"]
+from pytest_purestate._check.apis.names import canonical
+
+__all__ = ["annotation_kind", "base_family", "decorator_family", "held_items", "is_test_case"]
 
 # dotted base class -> (family, instances are frozen)
 _BASES: dict[str, tuple[str, bool]] = {
@@ -104,20 +106,26 @@ _MODULES = ("builtins", "typing", "collections", "collections.abc", "typing_exte
 
 def base_family(name: str) -> tuple[str, bool] | None:
     """The family of classes derived from the library class ``name``, and whether they are frozen."""
+    name = canonical(name)
     known = _BASES.get(name)
     if known is None and name.startswith("equinox.nn.") and name.rpartition(".")[2] not in _NO_MODULES:
         return _BASES["equinox.Module"]
     return known
 
 
+def is_test_case(name: str) -> bool:
+    """Whether the library class ``name`` is a base of test cases: unittest's, or one of those made after it."""
+    return name.endswith("TestCase")
+
+
 def decorator_family(name: str) -> tuple[str, bool] | None:
     """The family a class decorator puts a class into."""
-    return _DECORATORS.get(name)
+    return _DECORATORS.get(canonical(name))
 
 
 def annotation_kind(name: str) -> str | None:
     """The kind of value that an annotation with this dotted name promises."""
-    return _ANNOTATIONS.get(name)
+    return _ANNOTATIONS.get(canonical(name))
 
 
 def held_items(name: str) -> str:

@@ -18,6 +18,9 @@ flax.linen.Module.apply(variables, *, rngs): consumes rngs as apply; returns opa
     succeeds variables as collections
 flax.linen.init(fn): returns opaque
 flax.linen.{relu,gelu,softmax,log_softmax,sigmoid,silu,swish,tanh,one_hot,softplus,elu}(x): returns array
+flax.linen.{get_partition_spec,get_sharding,logical_to_mesh,logical_to_mesh_sharding}(tree): returns static
+flax.nnx.{get_partition_spec,get_named_sharding}(tree): returns static
+@*.{get_partition_spec,get_sharding}(): returns static
 flax.linen.*(features): returns module
 
 flax.training.train_state.TrainState.create(): returns state; pure

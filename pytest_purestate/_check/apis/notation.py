@@ -40,6 +40,7 @@ def clauses(signature: Signature) -> str:
         _list("aliases", s.aliases),
         _list("arrays", s.arrays),
         _list("ordered", s.ordered),
+        _list("outlines", s.outlines),
         "" if s.returns == ("opaque",) else _list("returns", s.returns) + (f" if {s.given}" if s.given else ""),
     ]  # fmt: skip
     return "; ".join(part for part in parts if part)

@@ -29,6 +29,7 @@ Parameters after a ``*`` are given by keyword only. Clauses:
 ``aliases p``           what it returns may share the memory of this buffer (not with a ``dtype`` or ``copy``)
 ``arrays p q``          these arguments are arrays or scalars: no list, no dict, no shape
 ``ordered p q``         the order of the elements of these arguments shows in the result
+``outlines p``           looks at the shapes and types of what is in this argument, and at no numbers
 =====================  ==================================================================
 """
 
@@ -61,7 +62,7 @@ KINDS = frozenset(
     "key keys array numpy list dict set str number state stream module transform dist none logger "
     "static transformed kernel initializer deep opaque bool entropy "
     "transformed_with_state transformed_without_rng stateful_without_rng tfdist sampler step env constant stateless "
-    "optimizer graph ref file writer checkpointer progress raises path unordered walk generator arithmetic tracer".split()
+    "optimizer graph ref file writer checkpointer progress buffer raises path unordered walk generator arithmetic tracer".split()
 )
 """Result kinds (``raises``: a context manager that awaits the exceptions given, ``unordered``: a list in an order
 of its own in every run, ``walk``: of a folder, each step of which has two such lists, ``path``: a file's, ``writer``: of a log, ``arithmetic``: a number, or an array if one is given); also ``same p`` (p itself), ``twin p`` (p in other buffers), ``copy p`` (a shallow copy), ``view p`` (p when it holds
@@ -71,7 +72,7 @@ keys, else a new array), ``fold p q`` (the key that p and q make), ``key p`` (th
 
 OBJECTS = frozenset(
     "module dist tfdist transform stateless stream transformed transformed_with_state transformed_without_rng "
-    "stateful_without_rng kernel sampler step env initializer constant optimizer graph ref file writer checkpointer progress queue".split()
+    "stateful_without_rng kernel sampler step env initializer constant optimizer graph ref file writer checkpointer progress queue buffer".split()
 )
 """Result kinds that are objects of a library: they have methods of their own, and are never keys."""
 
@@ -89,7 +90,7 @@ _OF_PARAMS = {"same": 1, "twin": 1, "copy": 1, "view": 1, "fold": 2, "key": 1, "
 """Result kinds that name parameters, and how many; ``key`` may go without."""
 
 CLAUSES = (
-    "consumes splits reads returns wraps keeps forwards runs pure effect state mutates succeeds stateless aliases arrays ordered"
+    "consumes splits reads returns wraps keeps forwards runs pure effect state mutates succeeds stateless aliases arrays ordered outlines"
 ).split()
 ROLES = frozenset("optimizer collections params fields".split())
 """What a successor is: the state of an optimizer, the collections of a model, what an optimizer step makes, a copy
@@ -145,6 +146,7 @@ class Signature(Struct, frozen=True):
     aliases: tuple[str, ...] = ()
     arrays: tuple[str, ...] = ()
     ordered: tuple[str, ...] = ()
+    outlines: tuple[str, ...] = ()
 
 
 def _expand(names: str) -> Iterator[str]:
@@ -240,6 +242,8 @@ def _clause(signature: Signature, clause: str) -> Signature:
         return replace(signature, arrays=names)
     if verb == "ordered":
         return replace(signature, ordered=names)
+    if verb == "outlines":
+        return replace(signature, outlines=names)
     mode = _one_of(mode or "call", _MODES, "transform")
     return replace(signature, callbacks=names, mode=mode, wraps=verb == "wraps")
 
@@ -260,7 +264,7 @@ def parse_clauses(params: Iterable[str] | None, text: str) -> Signature:
     named = (
         *(*signature.consumes, *signature.reads, *signature.states, *signature.mutates),
         *(*signature.callbacks, *signature.keeps, *signature.succeeds, *(signature.stateless or ()), *result),
-        *(*signature.aliases, *signature.arrays, *signature.ordered),
+        *(*signature.aliases, *signature.arrays, *signature.ordered, *signature.outlines),
         *(name for name in (signature.unless, signature.given) if name),
     )
     known = _ANYTHING.union(listed) - {"*"}

@@ -41,7 +41,7 @@ flax.nnx.switch(index, branches): runs branches as cond
 flax.nnx.fori_loop(lower, upper, body_fun, init_val): runs body_fun as fori
 flax.nnx.while_loop(cond_fun, body_fun, init_val): runs cond_fun body_fun as while
 flax.nnx.eval_shape(f): wraps f as shape
-flax.linen.{jit,remat,checkpoint,scan,vmap,map_variables,transforms.jit}(target): returns same target
+flax.linen.{jit,remat,checkpoint,scan,vmap,map_variables}(target): returns same target
 flax.linen.{compact,nowrap}(fun): returns same fun
 
 equinox.{filter_jit,filter_pmap}(fun): wraps fun as jit

@@ -89,13 +89,15 @@ def wanted(it: Interpreter) -> dict[ir.Param, dict[Path, Type]]:
     facts = it.context.facts
     edited = [_edited(mutation.place) for each in facts.functions for mutation in each.mutations.values()]
     around = [owner for function in facts.traced for owner in _outward(function)]
-    for owner in dict.fromkeys((*edited, *around)):
+    reused = [_owner(reuse.place) for each in facts.functions for reuse in each.reuses.values()]
+    for owner in dict.fromkeys((*edited, *around, *reused)):
         for param in owner.params if owner is not None else ():
             known = it.given.get(param, {})
             for path in facts.given.get(param, ()):
                 if path in known or (told := _told(it, param, path)) is None:
                     continue
-                if owner in edited or is_graph(told[0]) or told[0].cls is not None:
+                stream = told[0].kind == "stream"  # each look at which gives another key
+                if owner in edited or stream or is_graph(told[0]) or told[0].cls is not None:
                     facts.told[param, path] = told
                     out.setdefault(param, dict(known))[path] = told[0]
     return out
@@ -123,8 +125,13 @@ def _edited(place: Sym) -> ir.Function | None:
     root: Root | None = place.root
     while root is not None and root.kind == "local":
         root = root.base.root if root.base is not None else None
-    known = root is None or root.type.kind or _param(root) is None
-    return None if known or root is None or not isinstance(root.owner, ir.Function) else root.owner
+    return _owner(Sym(root)) if root is not None and not root.type.kind else None
+
+
+def _owner(place: Sym) -> ir.Function | None:
+    """The function with a parameter that a place belongs to."""
+    owner = place.root.owner
+    return owner if isinstance(owner, ir.Function) and _param(place.root) is not None else None
 
 
 def _param(root: Root) -> ir.Param | None:
@@ -135,7 +142,7 @@ def _param(root: Root) -> ir.Param | None:
 
 def _tells(type_: Type) -> bool:
     known = type_.kind == "instance" and type_.cls is not None
-    return type_.kind in ("array", "state") or known or is_frozen(type_) or is_graph(type_)
+    return type_.kind in ("array", "state", "stream") or known or is_frozen(type_) or is_graph(type_)
 
 
 def _as_given(type_: Type) -> Type:

@@ -44,7 +44,7 @@ from pytest_purestate._check.flow.facts import (
     Trace,
 )
 from pytest_purestate._check.flow.options import fixed_parameters, settled
-from pytest_purestate._check.flow.results import COMPARES, children
+from pytest_purestate._check.flow.results import COMPARES, children, reads
 from pytest_purestate._check.flow.state import merge, merge_values
 from pytest_purestate._check.flow.summary import Substitution, Summary
 from pytest_purestate._check.flow.values import (
@@ -143,6 +143,7 @@ def call(it: Interpreter, node: ir.Call) -> Value:
         if frame.state is None:
             return NOTHING
         result = _call_method(it, base, name, args, node.ref, func)
+        _note_apart(it, node, base)
         successions.method(it, base, name, result)
         successions.note_result(it, node.ref, name, result)
         return it.made(result, base, *(value for value, _ in args.every()))
@@ -157,6 +158,7 @@ def call(it: Interpreter, node: ir.Call) -> Value:
     if frame.state is None:
         return NOTHING
     result = _call(it, callee, args, node.ref, name)
+    _note_apart(it, node, callee)
     successions.note_result(it, node.ref, name, result)
     return it.made(result, callee, *(value for value, _ in args.every()))
 
@@ -371,6 +373,8 @@ def decorate(it: Interpreter, decorator: Value, value: Value, node: ir.Expr) -> 
             it.veiled.add(value.function)
         return value
     result = call_value(it, decorator, [value], (), node.ref, "decorator")
+    if isinstance(node, ir.Call):
+        _note_apart(it, node, decorator)
     if isinstance(value, Func) and isinstance(result, Func) and result.function is not value.function:
         it.wrappers[value.function] = result
     return result if isinstance(result, Wrapped) else value
@@ -488,6 +492,8 @@ def _call_function(it: Interpreter, func: Func, args: Args, ref: int) -> Value:
 def _note_call(it: Interpreter, func: Func, ref: int) -> None:
     if func.context is it.context:
         it.frame.facts.calls.setdefault(ref, func.function)
+        if it.frame.function is None or not it.context.facts.is_dry(it.frame.function):
+            it.context.facts.wet.add(func.function)
         variables.called(it, func.function)
         if it.frame.passes and not it.frame.repeats:
             it.frame.facts.looped[func.function] = ref
@@ -743,6 +749,8 @@ def mark_traced(
         value = value.info.find("__call__") or NOTHING
     if isinstance(value, Func) and value.context is it.context:
         trace = Trace(signature.name, signature.mode, ref, it.context, it.frame.function, fixed)
+        if not it.frame.glance:  # else it is asked for the shapes of what it would give
+            it.context.facts.wet.add(value.function)
         it.context.facts.traced.setdefault(value.function, trace)
         around = it.wrappers.get(value.function)
         if around is not None and around.context is it.context:
@@ -752,7 +760,7 @@ def mark_traced(
 
 
 def mark_dry(it: Interpreter, functions: Sequence[Value]) -> None:
-    """Note functions that only ever run for the shapes of their results: no number is drawn."""
+    """Note functions that run for the shapes of their results: no number is drawn."""
     for value in functions:
         while isinstance(value, Partial | Wrapped):
             value = value.func
@@ -894,6 +902,8 @@ def _run(it: Interpreter, signature: Signature, functions: list[Value], args: Ar
         trees = [value for value, _ in args.pos if value not in functions]
         if mode == "tree" and len(trees) > 1:
             it.frame.applied.add(ref)
+            if not successions.is_step(it, trees):
+                it.frame.joined.add(ref)
         outer, it.frame.mapped = it.frame.mapped, it.frame.mapped or mode == "tree"
         made: list[Value] = []
 
@@ -1331,8 +1341,12 @@ def _apply_signature(
                 static=static, bare=bare, asks=places, when=when_traced(it.state.path),
             ),
         )  # fmt: skip
-    if receiver is not None and not (signature.mutates or signature.effect or signature.callbacks):
-        it.frame.quiet.add(ref)
+    if not (signature.mutates or signature.effect):
+        it.frame.through.add(ref)
+        if receiver is not None and not signature.callbacks:
+            it.frame.quiet.add(ref)
+    if signature.outlines:
+        it.frame.outlines.add(ref)
     if signature.callbacks:
         value = _callbacks(it, signature, args, ref, verb)
         if signature.wraps or signature.returns == ("opaque",) or types.typeof(it, value) == types.STATIC:
@@ -1509,8 +1523,8 @@ def _note_rebuilt(it: Interpreter, signature: Signature, function: Value, ref: i
     if place is not None:
         what = "method"
     if what:
-        env = it.state.env if frame.passes else {}  # a loop's own names matter to the loop only
-        varying = {name for name, value in env.items() if frame.before.get(name) is not value}
+        env = it.state.env
+        varying = _varying(it)
         fixed = {name for name in varying if _shapes(it, env[name])}
         inner, gives = _target(it, function)
         rebuilt = Rebuilt(
@@ -1525,6 +1539,45 @@ def _note_rebuilt(it: Interpreter, signature: Signature, function: Value, ref: i
             place,
         )
         (frame.facts.rebuilt if frame.passes else frame.facts.compiles).setdefault(ref, rebuilt)
+
+
+def _varying(it: Interpreter) -> set[str]:
+    """The names that the loop around binds: those of the loop itself matter to no other."""
+    frame = it.frame
+    env = it.state.env if frame.passes else {}
+    return {name for name, value in env.items() if frame.before.get(name) is not value}
+
+
+def _note_apart(it: Interpreter, node: ir.Call, callee: Value) -> None:
+    """Note that each pass of a loop needs a compiled function of its own.
+
+    An option that changes belongs to the function and is no argument; what is lowered for other shapes is compiled
+    for each of them ahead of time.
+    """
+    facts = it.frame.facts
+    if not facts.rebuilt or not it.frame.passes:
+        return
+    made, base = node.ref, node.func.base if isinstance(node.func, ir.GetAttr) else node.func
+    known = facts.rebuilt.get(made)
+    if known is not None:
+        signature = it.known.find(known.api)
+        given = [
+            arg.value
+            for arg in node.args
+            if arg.name is not None and (signature is None or arg.name not in signature.callbacks)
+        ]
+    elif isinstance(callee, Wrapped) and isinstance(node.func, ir.GetAttr) and node.func.name in _DRY:
+        made = it.frame.jitted.get(base.id, -1) if isinstance(base, ir.Name) else base.ref
+        given = [arg.value for arg in node.args]
+    else:
+        return
+    if _named_in(given) & _varying(it):
+        facts.apart.add(made)
+
+
+def _named_in(nodes: Sequence[ir.Expr]) -> set[str]:
+    """The names that these expressions mention."""
+    return {node.id for node in reads(nodes) if isinstance(node, ir.Name)}
 
 
 def _target(it: Interpreter, function: Value) -> tuple[Func | None, tuple[tuple[str, str], ...]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 
 from pytest_purestate._check import ir
-from pytest_purestate._check.apis.classes import base_family, decorator_family
+from pytest_purestate._check.apis.classes import base_family, decorator_family, is_test_case
 from pytest_purestate._check.flow.values import ClassValue, Const, Ext, Func, Type, Value
 
 if TYPE_CHECKING:
@@ -73,6 +73,11 @@ class ClassInfo(Struct, eq=False):
 
     def library_bases(self) -> tuple[str, ...]:
         return tuple(base.name for info in self.lineage() for base in info.bases if isinstance(base, Ext))
+
+    @property
+    def is_test(self) -> bool:
+        """Whether a test runner makes the instances, anew for each test."""
+        return self.name.startswith("Test") or any(map(is_test_case, self.library_bases()))
 
     def fields(self) -> dict[str, Field]:
         out: dict[str, Field] = {}

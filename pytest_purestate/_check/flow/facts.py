@@ -540,6 +540,9 @@ class FunctionFacts(Struct, eq=False):
     compiles: dict[int, Rebuilt] = field(default_factory=dict)  # compiled functions that each call makes anew
     at_once: set[int] = field(default_factory=set)  # where those were made that are called here
     kept: set[int] = field(default_factory=set)  # and those that go elsewhere, or run more than once
+    apart: set[int] = field(
+        default_factory=set
+    )  # and those of which each pass of a loop needs, or keeps, one of its own
     looped: dict[ir.Function, int] = field(default_factory=dict)  # functions that a loop calls, and where
     looped_methods: dict[str, int] = field(
         default_factory=dict
@@ -580,7 +583,10 @@ class ModuleFacts(Struct, eq=False):
     functions: list[FunctionFacts] = field(default_factory=list)
     traced: dict[ir.Function, Trace] = field(default_factory=dict)
     compiled: dict[ir.Function, Trace] = field(default_factory=dict)  # those whose trace is kept
-    dry: set[ir.Function] = field(default_factory=set)
+    dry: set[ir.Function] = field(default_factory=set)  # those that are run for the shapes of their results
+    wet: set[ir.Function] = field(
+        default_factory=set
+    )  # those that a transform, or a call, runs for the numbers
     drawn: set[int] = field(default_factory=set)  # splits of which a part, or a part of a part, is drawn from
     is_test: bool = False
     handed: dict[ir.Param, list[Handed]] = field(default_factory=dict)  # states that calls give to parameters
@@ -755,13 +761,10 @@ class ModuleFacts(Struct, eq=False):
                     if reuse.kind == kind and not (reuse.second.renewed and self.stale_inside(reuse.first)):
                         yield facts, reuse
 
-    def stale_inside(self, use: Use) -> bool:
-        """Whether a use is that of a function of this module which returns the object with the spent key."""
+    def stale_inside(self, use: Use, how: str = "returned") -> bool:
+        """Whether a use is that of a function of this module which returns, or keeps, the object with the spent key."""
         steps = {
-            stale.use.ref
-            for facts in self.functions
-            for stale in facts.stale.values()
-            if stale.how == "returned"
+            stale.use.ref for facts in self.functions for stale in facts.stale.values() if stale.how == how
         }
         while use.callback and use.inner is not None:
             use = use.inner  # a body that a transform runs is no step that somebody else calls
@@ -772,9 +775,13 @@ class ModuleFacts(Struct, eq=False):
             inner = inner.inner
         return False
 
+    def is_dry(self, function: ir.Function | None) -> bool:
+        """Whether a function only runs for the shapes of its results, as far as this module tells."""
+        return function in self.dry and function not in self.wet
+
     def _is_probe(self, function: ir.Function | None) -> bool:
         """Whether nobody can run a function but for its shapes: a module's function others may call."""
-        if function is None or function not in self.dry or function in self.traced:
+        if function is None or not self.is_dry(function) or function in self.traced:
             return False
         return function.parent is not None or function.is_lambda
 
@@ -814,9 +821,14 @@ class ModuleFacts(Struct, eq=False):
         if self.is_test:
             return True
         around = function.parent if function is not None else None
-        while around is not None and not around.is_test:
+        while around is not None and not self.is_tests_own(around):
             around = around.parent
         return around is not None
+
+    def is_tests_own(self, function: ir.Function) -> bool:
+        """Whether a function is a test, or a method of a class of tests."""
+        info = self.class_info(function.owner) if function.owner is not None else None
+        return function.name.startswith("test_") or (info is not None and info.is_test)
 
     def by_function(self) -> dict[ir.Function, FunctionFacts]:
         """The facts of each function; the module's own body is none."""

@@ -98,6 +98,9 @@ class Frame:
         self.taken: dict[Root, set[object]] = {}  # ... and the elements of them that were looked at
         self.advanced: set[Sym] = set()  # what optimizer steps are made of, and what is differentiated by
         self.applied: set[int] = set()  # calls that make a step with what flows into them
+        self.joined: set[int] = set()  # those among them that only put trees together
+        self.through: set[int] = set()  # calls of a library that do nothing but return something
+        self.outlines: set[int] = set()  # calls that look at shapes and the like, and at no numbers
         self.measures: set[int] = set()  # calls that only tell something of it, or make something else
         self.crowded: set[str] = set()  # names that were looked at and may hold more than is remembered
         self.hurried = False  # loops were run once that may run more often
@@ -137,9 +140,7 @@ class Frame:
         function = self.function
         if function is not None and function.parent is not None:
             return False
-        if self.context.facts.is_test:
+        facts = self.context.facts
+        if facts.is_test:
             return True
-        return function is not None and (
-            function.name.startswith(("test_", "test"))
-            or (function.owner is not None and function.owner.name.startswith("Test"))
-        )
+        return function is not None and (function.name.startswith("test") or facts.is_tests_own(function))

@@ -41,7 +41,7 @@ from pytest_purestate._check.flow import (
 from pytest_purestate._check.flow.classes import ClassInfo, Field
 from pytest_purestate._check.flow.facts import Effect
 from pytest_purestate._check.flow.frame import Frame
-from pytest_purestate._check.flow.state import State, merge, merge_values
+from pytest_purestate._check.flow.state import State, merge, merge_values, narrowed
 from pytest_purestate._check.flow.summary import Summary
 from pytest_purestate._check.flow.values import (
     IMPOSSIBLE,
@@ -186,7 +186,7 @@ class Interpreter:
         frame = self.frame
         value = self.state.env.get(name)
         if value is not None:
-            return value
+            return narrowed(value, self.state.path) if isinstance(value, Choice) else value
         function = frame.function
         if function is not None and name in function.bound:
             return self._unbound(name)
@@ -982,6 +982,8 @@ class Interpreter:
             outer, self.frame.mapped = self.frame.mapped, self.frame.mapped or _maps(node)
             element = self.eval(node.element)
             self.frame.mapped = outer
+            if len(self.frame.passes) == len(node.clauses):  # what no loop around makes again is kept
+                self.frame.facts.apart.add((node.value or node.element).ref)
             for part in element.items if isinstance(element, Tup) else ():
                 order.placed(self, part, node.element.ref)
             if node.value is not None:

@@ -26,7 +26,7 @@ from pytest_purestate._check.flow.facts import (
     Swap,
     draws,
 )
-from pytest_purestate._check.flow.results import Results, children, reads, results_of
+from pytest_purestate._check.flow.results import Results, children, only_feeds, reaches, reads, results_of
 from pytest_purestate._check.flow.state import MAX_OPTIONS
 from pytest_purestate._check.flow.values import (
     FOLD,
@@ -787,7 +787,14 @@ def _lower_harmless(frame: Frame) -> set[int]:
     results = results_of(function, quiet)
     for ref, reuse in pairs:
         uses = (reuse.first, reuse.second)
-        idle = any(use.call in results.idle and use.kind != "split" for use in uses)
+        idle = any(
+            use.kind != "split"
+            and (
+                use.call in results.idle
+                or only_feeds(function.body, use.call, frame.outlines, frame.through | frame.quiet)
+            )
+            for use in uses
+        )
         twins = {
             any(_TWIN.search(word) for word in results.names.get(use.call, ()))
             for use in uses
@@ -804,12 +811,20 @@ def _lower_harmless(frame: Frame) -> set[int]:
 
 
 def _drop_probes(frame: Frame) -> None:
-    """Take back what is said of the keys of a call whose result is thrown away: it only asked whether it works."""
-    if not frame.facts.shared or frame.function is None:
+    """Take back what is said of the keys of a call of whose result no more is looked at than what it is made like.
+
+    A function that a transform runs for such a result draws no numbers either.
+    """
+    if frame.function is None:
         return
-    results = results_of(frame.function, ())
+    facts, body = frame.context.facts, frame.function.body
+    for function, trace in facts.traced.items() if frame.outlines else ():
+        once = trace.place is frame.function and trace.mode in ("scan", "fori", "map")
+        if once and only_feeds(body, trace.ref, frame.outlines, frame.through):
+            facts.dry.add(function)
+            facts.wet.discard(function)
     for ref, shared in list(frame.facts.shared.items()):
-        if results.thrown_away(shared.call):
+        if not reaches(frame.function.body, shared.call, (), frame.outlines):
             del frame.facts.shared[ref]
 
 

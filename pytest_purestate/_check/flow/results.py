@@ -13,7 +13,17 @@ from msgspec import Struct
 
 from pytest_purestate._check import ir
 
-__all__ = ["COMPARES", "Results", "children", "forgets", "last_only", "reaches", "reads", "results_of"]
+__all__ = [
+    "COMPARES",
+    "Results",
+    "children",
+    "forgets",
+    "last_only",
+    "only_feeds",
+    "reaches",
+    "reads",
+    "results_of",
+]
 
 _Node = object
 _Place = int | str
@@ -47,11 +57,6 @@ class Results(Struct, frozen=True):
     def compared(self, first: int, second: int) -> bool:
         """Whether the results of two calls, as they are, meet in one comparison."""
         return bool(self._reached(first) & self._reached(second) & self.comparisons)
-
-    def thrown_away(self, call: int) -> bool:
-        """Whether a call is a statement, or its result is named ``_`` and never looked at."""
-        goals = self.flows.get(call, {_LIVE})
-        return all(goal == _DISCARDED or (goal == "_" and "_" not in self.flows) for goal in goals)
 
     def _reached(self, call: int) -> set[int]:
         """The calls that a result goes into, by itself or by name."""
@@ -113,6 +118,26 @@ def reaches(body: ir.Block, call: int, goals: Container[int], stops: Container[i
     return "out" if out else ""
 
 
+def only_feeds(body: ir.Block, call: int, goals: Container[int], through: Container[int]) -> bool:
+    """Whether the result of a call goes into calls of ``goals`` and nowhere else, by names and calls of ``through``."""
+    walk = _Walk()
+    for statement in body:
+        walk.statement(statement, nested=False)
+    todo: list[_Place] = [call]
+    met: set[_Place] = set()
+    fed = False
+    while todo:
+        for place in walk.flows.get(todo.pop(), ()):
+            if place in goals:
+                fed = True
+            elif place in through or (isinstance(place, str) and place not in met):
+                todo += [place] if place not in met else []
+                met.add(place)
+            elif place != _DISCARDED and place not in met:
+                return False
+    return fed
+
+
 class _Walk:
     """Where the values of calls (by ref) and of names (by spelling) go: into a call, a name, or out of sight."""
 
@@ -123,6 +148,7 @@ class _Walk:
         self.statements: dict[int, int] = {}
         self.comparisons: set[int] = set()
         self.current = -1
+        self.hidden: frozenset[str] = frozenset()  # names that a nested function binds itself
         self.items: frozenset[str] = frozenset()  # names for an item of the mapping that a loop runs over
 
     def statement(self, node: _Node, nested: bool) -> None:
@@ -145,8 +171,12 @@ class _Walk:
             if isinstance(node, ir.For) and _is_view(node.iter):
                 self.items = self.items.union(_words(node.target))
             inner = nested or isinstance(node, ir.FunctionDef | ir.ClassDef)
+            outer = self.hidden
+            if isinstance(node, ir.FunctionDef):
+                self.hidden = outer | node.function.bound
             for child in children(node):
                 self.any(child, inner)
+            self.hidden = outer
 
     def any(self, node: _Node, nested: bool) -> None:
         if isinstance(node, ir.Stmt):
@@ -161,6 +191,8 @@ class _Walk:
         self, node: _Node, goals: tuple[_Place, ...], words: tuple[str, ...], nested: bool
     ) -> None:
         if isinstance(node, ir.Name):
+            if nested and node.id in self.hidden:
+                return
             self.flows.setdefault(node.id, set()).update((_LIVE,) if nested else goals)
         elif isinstance(node, ir.Call):
             self.flows.setdefault(node.ref, set()).update(goals)

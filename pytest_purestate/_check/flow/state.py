@@ -21,7 +21,7 @@ from pytest_purestate._check.flow.values import (
     contradicts,
 )
 
-__all__ = ["MAX_OPTIONS", "State", "common", "merge", "merge_values"]
+__all__ = ["MAX_OPTIONS", "State", "common", "merge", "merge_values", "narrowed"]
 
 MAX_OPTIONS = 8
 """How many values one name may have, depending on the path; what is beyond is forgotten."""
@@ -77,6 +77,16 @@ def _options(values: Sequence[tuple[Value, Guards]]) -> Iterator[tuple[Value, Gu
                     yield option, {**inner, **guards}
         else:
             yield value, guards
+
+
+def narrowed(value: Choice, path: Guards) -> Value:
+    """A value on one path: without the options that belong to others."""
+    if len(value.options) >= MAX_OPTIONS:  # there may have been more
+        return value
+    left = tuple([entry for entry in value.options if not contradicts(entry[1], path)])
+    if len(left) in (0, len(value.options)):
+        return value
+    return left[0][0] if len(left) == 1 else Choice(left)
 
 
 def common(paths: Sequence[Guards]) -> Guards:

@@ -46,6 +46,7 @@ __all__ = [
     "find_lost",
     "guessed_update",
     "handed_on",
+    "is_step",
     "left_behind",
     "method",
     "name",
@@ -197,14 +198,42 @@ def note_result(it: Interpreter, ref: int, name: str, result: Value) -> None:
     else:
         known = succession_of(result)
         found = [known] if known is not None else []
-        if types.typeof(it, result).kind in _MEASURES and result != NOTHING:
+        kind = types.typeof(it, result).kind
+        if kind in _MEASURES and result != NOTHING:
             frame.measures.add(ref)
+        if kind == "static":
+            frame.outlines.add(ref)
     for known in found:
         if known.role == "params":
             frame.applied.add(ref)
             frame.advanced.update(leaf for leaf in leaves(known.old) if isinstance(leaf, Sym))
         elif known.role == "optimizer" and not any(other.role == "params" for other in found):
             frame.measures.add(ref)  # another optimizer's: what it gives is its own
+
+
+def is_step(it: Interpreter, trees: Sequence[Value]) -> bool:
+    """Whether trees that are put together may be parameters and what moves them: not if all are gradients, or none is
+    known to be either."""
+    moved = [any(_is_gradient(it, leaf) for leaf in leaves(tree)) for tree in trees]
+    return not all(moved) and (
+        any(moved) or any(_is_trained(it, leaf) for tree in trees for leaf in leaves(tree))
+    )
+
+
+def _is_gradient(it: Interpreter, value: Value) -> bool:
+    return types.typeof(it, value).name == types.GRADIENT.name
+
+
+def _is_trained(it: Interpreter, value: Value) -> bool:
+    """Whether a value is given to a model, differentiated by, or made by an optimizer."""
+    if not isinstance(value, Sym):
+        return False
+    frame = it.frame
+    return (
+        value.root in frame.facts.state_like
+        or succession_of(value) is not None
+        or any(_meet(value, other) for other in frame.advanced)
+    )
 
 
 # --- losing one ----------------------------------------------------------------------------
@@ -261,7 +290,7 @@ def _successors(value: Value) -> Iterator[Root]:
 
 def find_lost(it: Interpreter, frame: Frame) -> None:
     """The successors that nobody looks at, with what became of the values whose place they were to take."""
-    frame.facts.steps = bool(frame.applied)
+    frame.facts.steps = not frame.applied <= frame.joined
     groups: dict[int, list[tuple[Root, Product]]] = {}
     if frame.replays:
         return

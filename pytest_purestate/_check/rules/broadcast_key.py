@@ -47,7 +47,7 @@ _HOW = {
 def check(module: ModuleFacts) -> Iterator[Finding]:
     """One finding for each key that all lanes share."""
     for facts in module.functions:
-        if facts.function in module.dry:
+        if module.is_dry(facts.function):
             continue
         for broadcast in facts.broadcasts.values():
             if broadcast.use.ref in facts.reuses:

@@ -87,7 +87,7 @@ def _reported(module: ModuleFacts, captured: Captured) -> bool:
 def check(module: ModuleFacts) -> Iterator[Finding]:
     """One finding for each key from outside that a function consumes in every call."""
     for facts in module.functions:
-        if facts.function is None or facts.function in module.dry or module.is_test:
+        if facts.function is None or module.is_dry(facts.function) or module.is_test:
             continue
         for captured in facts.captured.values():
             if captured.use.inner is not None and captured.use.inner.context is module.context:

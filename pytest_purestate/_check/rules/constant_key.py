@@ -92,7 +92,7 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
     looped = {function for facts in module.functions for function in facts.looped} - {None}
     rebound = {place for facts in module.functions for _, place in facts.rebound}
     for facts in module.functions:
-        if facts.function in module.dry:
+        if module.is_dry(facts.function):
             continue
         for constant in facts.constants.values():
             repeated = facts.function in traced

@@ -51,7 +51,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pytest_purestate._check.flow.facts import FunctionFacts, Lost, ModuleFacts
+from pytest_purestate._check.flow.facts import FunctionFacts, Lost, ModuleFacts, Trace
 from pytest_purestate._check.model import Confidence, Finding, Label, Rule, Severity
 from pytest_purestate._check.rules._lost import lives_on
 from pytest_purestate._check.rules._reuse import scope_of
@@ -79,7 +79,16 @@ def _trains(module: ModuleFacts, facts: FunctionFacts, lost: Lost) -> bool:
         return False  # the state of a target network, which stays as it is
     if facts.steps:
         return lost.trained != "other"
-    return trace is not None and trace.mode == "grad" and lost.trained == "own"
+    own = trace is not None and trace.mode == "grad" and lost.trained == "own"
+    return own and trace is not None and _for_a_step(module, trace)
+
+
+def _for_a_step(module: ModuleFacts, trace: Trace) -> bool:
+    """Whether a function is differentiated to make a step: a test may compare the gradients, so it must make one."""
+    place = trace.place
+    if place is None or not (module.in_test(place) or module.is_tests_own(place)):
+        return True
+    return any(facts.steps for facts in module.functions if facts.function is place)
 
 
 def check(module: ModuleFacts) -> Iterator[Finding]:

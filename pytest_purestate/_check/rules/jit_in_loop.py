@@ -49,7 +49,7 @@ def solve(x, target, n):
 ```
 
 A loop over the functions themselves compiles each of them once, which is right; so does one over what the function
-is made of: models that it calls, or values that shape it.
+is made of: models that it calls, or values that shape it, and one that compiles ahead of time for other shapes.
 """
 
 from __future__ import annotations
@@ -78,6 +78,8 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
         if facts.function in traced:
             continue
         for rebuilt in facts.rebuilt.values():
+            if rebuilt.ref in facts.apart:
+                continue
             if rebuilt.place is not None and not module.is_method(rebuilt.place):
                 continue
             what = _WHAT[rebuilt.what]

@@ -35,7 +35,7 @@ from pytest_purestate._check.rules._reuse import scope_of
 def check(module: ModuleFacts) -> Iterator[Finding]:
     """One finding for each rng dict with one key under several names."""
     for facts in module.functions:
-        if facts.function in module.dry:
+        if module.is_dry(facts.function):
             continue
         for shared in facts.shared.values():
             names = " and ".join(f"`{name}`" for name in shared.collections)

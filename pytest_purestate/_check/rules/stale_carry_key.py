@@ -61,6 +61,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pytest_purestate._check.flow.classes import family_of, is_frozen
 from pytest_purestate._check.flow.facts import ModuleFacts, Stale
 from pytest_purestate._check.model import Finding, Label, Rule, Severity
 from pytest_purestate._check.rules._reuse import chain, in_body, name_of, scope_of, span_of
@@ -72,15 +73,27 @@ def _message(stale: Stale, name: str, function: str) -> str:
     return f"`{function}` consumes `{name}` and returns it unchanged: the next step draws the same numbers"
 
 
+def _help(stale: Stale, name: str) -> str:
+    if stale.how != "self":
+        return "split it, spend one part and return the state with the other"
+    if family_of(stale.place.root.type) == "linen":
+        return (
+            "a module is not to be edited: take a new key in each call, by `self.make_rng` or as an argument"
+        )
+    if is_frozen(stale.place.root.type):
+        return "split it, spend one part and return a copy of the object with the other"
+    return f"split it, spend one part and store the other: `{name}, subkey = jax.random.split({name})`"
+
+
 def check(module: ModuleFacts) -> Iterator[Finding]:
     """One finding for each key that is spent and kept."""
     told = {in_body(module, reuse.second).ref for _, reuse in module.reuses("loop")}
     for facts in module.functions:
         function = facts.function
-        if function is None or function in module.dry:
+        if function is None or module.is_dry(function):
             continue
         for stale in facts.stale.values():
-            if stale.use.ref in told or (stale.how == "returned" and module.stale_inside(stale.use)):
+            if stale.use.ref in told or module.stale_inside(stale.use, stale.how):
                 continue
             name = name_of(stale.use, stale.place)
             yield Finding(
@@ -89,10 +102,7 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
                 message=_message(stale, name, function.name),
                 primary=Label(span_of(stale.use), "consumed here and kept", module.path),
                 related=chain(stale.use),
-                help="split it, spend one part and store the other: "
-                f"`{name}, subkey = jax.random.split({name})`"
-                if stale.how == "self"
-                else "split it, spend one part and return the state with the other",
+                help=_help(stale, name),
                 confidence=stale.confidence,
                 scope=scope_of(facts),
             )
