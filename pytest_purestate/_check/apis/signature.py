@@ -29,6 +29,7 @@ Parameters after a ``*`` are given by keyword only. Clauses:
 ``aliases p``           what it returns may share the memory of this buffer (not with a ``dtype`` or ``copy``)
 ``arrays p q``          these arguments are arrays or scalars: no list, no dict, no shape
 ``ordered p q``         the order of the elements of these arguments shows in the result
+``inside m``            is called by nothing but functions under the transform m, and what they call
 =====================  ==================================================================
 """
 
@@ -89,7 +90,7 @@ _OF_PARAMS = {"same": 1, "twin": 1, "copy": 1, "view": 1, "fold": 2, "key": 1, "
 """Result kinds that name parameters, and how many; ``key`` may go without."""
 
 CLAUSES = (
-    "consumes splits reads returns wraps keeps forwards runs pure effect state mutates succeeds stateless aliases arrays ordered"
+    "consumes splits reads returns wraps keeps forwards runs pure effect state mutates succeeds stateless aliases arrays ordered inside"
 ).split()
 ROLES = frozenset("optimizer collections params fields".split())
 """What a successor is: the state of an optimizer, the collections of a model, what an optimizer step makes, a copy
@@ -97,7 +98,7 @@ with other fields."""
 
 _USES = frozenset("draw init apply".split())
 _MODES = frozenset(
-    "jit vmap grad scan fori while map cond inline shape kernel nnx nnx-jit memo tree call handler".split()
+    "jit vmap grad scan fori while map cond inline shape kernel pure nnx nnx-jit memo tree call handler".split()
 )
 COMPILED = frozenset(("jit", "nnx-jit"))
 """The transforms that compile a function once for each shape of its arguments, and keep the code."""
@@ -145,6 +146,7 @@ class Signature(Struct, frozen=True):
     aliases: tuple[str, ...] = ()
     arrays: tuple[str, ...] = ()
     ordered: tuple[str, ...] = ()
+    inside: str = ""
 
 
 def _expand(names: str) -> Iterator[str]:
@@ -204,6 +206,10 @@ def _clause(signature: Signature, clause: str) -> Signature:
         if len(words) != 1:
             raise SignatureError(f"`effect` takes one word: `{clause}`")
         return replace(signature, effect=_one_of(words[0], _EFFECTS, "effect"))
+    if verb == "inside":
+        if len(words) != 1:
+            raise SignatureError(f"`inside` takes one transform: `{clause}`")
+        return replace(signature, inside=_one_of(words[0], _MODES, "transform"))
     if verb == "forwards":
         if len(words) != 1:
             raise SignatureError(f"`forwards` takes one method: `{clause}`")

@@ -740,6 +740,8 @@ def _call_wrapped(it: Interpreter, callee: Wrapped, args: Args, ref: int, verb: 
         own = replace(callee, func=NOTHING)
         keys.spend_kept(it, own, ref, ref, callee.api.rpartition(".")[2], "apply")
     options = dict(callee.options)
+    if callee.mode == "kernel":  # which a function that wraps `pallas_call` may have put under it
+        mark_traced(it, callee.func, Signature(callee.api, mode=callee.mode), ref)
     statics.note(it, callee, args)
     if not callee.mode.startswith("nnx"):  # whose modules are given their new buffers
         donation.donate(it, callee, args, ref, verb)
@@ -1304,6 +1306,8 @@ def _apply_signature(
         )  # fmt: skip
     if receiver is not None and not (signature.mutates or signature.effect or signature.callbacks):
         it.frame.quiet.add(ref)
+    if signature.inside:
+        it.frame.facts.inside = signature.inside
     if signature.callbacks:
         value = _callbacks(it, signature, args, ref, verb)
         if signature.wraps or signature.returns == ("opaque",) or types.typeof(it, value) == types.STATIC:

@@ -550,6 +550,7 @@ class FunctionFacts(Struct, eq=False):
     )  # ... that are written in place, and where
     unordered: dict[int, Unordered] = field(default_factory=dict)
     calls: dict[int, ir.Function] = field(default_factory=dict)
+    inside: str = ""  # the transform under which alone it runs, to go by what it calls
     returns_value: bool = False
     edits_self: bool = False
     returned: set[Sym] = field(default_factory=set)

@@ -872,6 +872,8 @@ class Interpreter:
                 rest = Tup((*base.items[:one], *base.items[one + 1 :]))
                 successions.left_behind(self, rest, node.base, node.ref)
         successions.part(self, base, steps[0] if steps else None)
+        if (type_ := types.typeof(self, base)).kind == "ref" and type_ != types.VIEWS:
+            return self.made(self.fresh(Type("array", certain=type_.certain), node.ref), base)
         if isinstance(base, Sym) and base.path[-1:] == ((".", "at"),):
             # One place of an update, whatever its index is made of.
             return self.step(base, ("[", steps[0] if len(steps) == 1 else Sym(Root("local"))))

@@ -34,7 +34,9 @@ class Leak(NamedTuple):
 
 def leaks(module: ModuleFacts) -> Iterator[Leak]:
     """Every traced value that is stored on an object from outside the trace, once."""
-    entries = [(facts, trace) for facts, trace in module.traced_functions() if trace.mode != "kernel"]
+    entries = [
+        (facts, trace) for facts, trace in module.traced_functions() if trace.mode not in ("kernel", "pure")
+    ]
     traced: set[object] = {facts.function for facts, _ in module.traced_functions()}
     done: set[int] = set()
     for facts, trace in entries:

@@ -120,7 +120,7 @@ def _of_effect(module: ModuleFacts, facts: FunctionFacts, trace: Trace, effect: 
 
 def _fix(module: ModuleFacts, facts: FunctionFacts, trace: Trace, effect: Effect) -> Fix | None:
     """``print`` -> ``jax.debug.print``: what is printed then is another thing, which is what is wanted."""
-    if effect.inner is not None or effect.what != "builtins.print" or trace.mode == "kernel":
+    if effect.inner is not None or effect.what != "builtins.print" or trace.mode in ("kernel", "pure"):
         return None
     spelling = module.named("jax.debug.print", facts.function)
     if spelling is None or not module.fixable(effect.ref):
