@@ -616,7 +616,8 @@ def _replay_edits(
     facts = it.frame.facts
     for mutation in summary.mutations:
         place = swap.value(mutation.place)
-        if not isinstance(place, Sym):
+        guards = swap.feasible(mutation.guards) if isinstance(place, Sym) else None
+        if not isinstance(place, Sym) or guards is None:
             continue
         if mutation.how in edits.MUTATORS and not edits.is_plain_container(it, place):
             continue  # the method is another one than that of a list or dict
@@ -648,6 +649,7 @@ def _replay_edits(
                 mutation.static,
                 frozenset(root for source in mutation.sources for root in _brought(it, swap, source)),
                 caught=it.frame.caught,
+                guards={**it.state.path, **guards},
             )
         if mutation.how == "setattr" and place in it.frame.statics:
             statics.changed(it, place, facts.mutations[key])
@@ -1095,7 +1097,7 @@ def _call_method(
         sure = Confidence.HIGH if kind == "state" else Confidence.MEDIUM
         _note_pure(it, ref, "replace", "", type_, sure)
         if name == "_replace" and not type_.kind and isinstance(base, Sym):
-            it.frame.facts.tuples.add(base)
+            it.frame.facts.tuples.setdefault(base, []).append(it.state.path)
         return _copied(it, base, type_, args, ref, "new:replace")
     if kind in ("dict", "state") or name in ("items", "values", "keys"):
         if name in ("items", "values", "keys") and not args.pos:

@@ -102,6 +102,7 @@ class Interpreter:
         self.running: set[ir.Function] = set()
         self.recursive: set[ir.Function] = set()
         self.types: dict[Sym, Type] = {}
+        self.narrowed: set[Root] = set()  # objects that a condition tells more of than an annotation
         self.stars: list[str] = []
         self.wrappers: dict[ir.Function, Func] = {}  # what decorators of the project made of functions
         self.veiled: set[ir.Function] = set()  # functions under a decorator that is not known

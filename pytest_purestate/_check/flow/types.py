@@ -98,6 +98,8 @@ _STATIC_ATTRIBUTES = frozenset("shape ndim dtype size aval sharding nbytes items
 
 def typeof(it: Interpreter, value: Value | None) -> Type:
     if isinstance(value, Sym):
+        if value.root in it.narrowed and (told := _narrowed(it, value)) is not None:
+            return told
         if not value.path:
             return value.root.type
         known = it.types.get(value)
@@ -129,6 +131,18 @@ def typeof(it: Interpreter, value: Value | None) -> Type:
         if found and all(item == found[0] for item in found):
             return found[0]
     return UNKNOWN
+
+
+def _narrowed(it: Interpreter, value: Sym) -> Type | None:
+    """The type of a value by what a condition on the path tells of it, or of what it belongs to."""
+    path = it.frame.state.path if it.frame.state is not None else {}
+    for depth in range(len(value.path), -1, -1):
+        told = path.get(("type", Sym(value.root, value.path[:depth])))
+        if isinstance(told, Type):
+            for step in value.path[depth:]:
+                told = element_type(it, told, step)
+            return told
+    return None
 
 
 def entropy_of(type_: Type) -> str:

@@ -66,7 +66,7 @@ def leaks(module: ModuleFacts) -> Iterator[Leak]:
                 continue  # what these edit they hand back
             kind = _outlives(module, facts, direct, mutation, traced)
             sure = _sure(module, facts, direct, mutation)
-            if not kind or mutation.static or sure is None:
+            if not kind or mutation.static or sure is None or module.is_idle(mutation):
                 continue
             at = mutation
             while at.through is not None and at.through.context is module.context:

@@ -44,6 +44,7 @@ from collections.abc import Iterator
 from pytest_purestate._check import ir
 from pytest_purestate._check.flow.classes import family_of, is_frozen
 from pytest_purestate._check.flow.facts import FunctionFacts, ModuleFacts, Mutation
+from pytest_purestate._check.flow.values import contradicts
 from pytest_purestate._check.model import Applicability, Confidence, Edit, Finding, Fix, Rule, Severity
 from pytest_purestate._check.rules._reuse import scope_of
 from pytest_purestate._check.rules._text import fitted
@@ -129,6 +130,11 @@ def _constructs(mutation: Mutation) -> bool:
     return owner.name in _CONSTRUCTION and root.name == owner.params[0].name
 
 
+def _is_tuple(facts: FunctionFacts, mutation: Mutation) -> bool:
+    """Whether a method that only a NamedTuple has is called of the same object, on a path that may lead to the edit."""
+    return any(not contradicts(guards, mutation.guards) for guards in facts.tuples.get(mutation.place, ()))
+
+
 def _of_tuple(module: ModuleFacts, facts: FunctionFacts, mutation: Mutation) -> Finding:
     """An assignment to an attribute of what has a method that only a NamedTuple has."""
     base, _, name = module.text(mutation.target).rpartition(".")
@@ -185,7 +191,7 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
         for mutation in facts.mutations.values():
             if mutation.how != "setattr" or mutation.caught & _AWAITED:
                 continue
-            if mutation.place in facts.tuples and not mutation.type.kind and mutation.through is None:
+            if _is_tuple(facts, mutation) and not mutation.type.kind and mutation.through is None:
                 direct.append(_of_tuple(module, facts, mutation))
             if not is_frozen(mutation.type):
                 continue

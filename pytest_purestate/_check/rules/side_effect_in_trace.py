@@ -199,7 +199,11 @@ def _of_edit(
 def _is_edit(module: ModuleFacts, facts: FunctionFacts, mutation: Mutation, traced: set[object]) -> bool:
     """Whether a container from outside the trace is edited by the function itself."""
     brought = _is_brought(module, facts, mutation)
-    if mutation.static or (mutation.through is not None and not _through(mutation)):
+    if (
+        mutation.static
+        or module.is_idle(mutation)
+        or (mutation.through is not None and not _through(mutation))
+    ):
         return False
     if not brought and (mutation.visible != "captured" or stays(module, facts, mutation, traced)):
         return False
