@@ -616,7 +616,7 @@ def _replay_edits(
     facts = it.frame.facts
     for mutation in summary.mutations:
         place = swap.value(mutation.place)
-        guards = swap.feasible(mutation.guards) if isinstance(place, Sym) else None
+        guards = swap.told(mutation.guards) if isinstance(place, Sym) else None
         if not isinstance(place, Sym) or guards is None:
             continue
         if mutation.how in edits.MUTATORS and not edits.is_plain_container(it, place):

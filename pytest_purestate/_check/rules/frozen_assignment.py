@@ -64,6 +64,17 @@ def _is_own_module(facts: FunctionFacts, mutation: Mutation, family: str) -> boo
     return own and (function.name in _CONSTRUCTION or family in ("linen", "equinox"))
 
 
+def _is_unbound(module: ModuleFacts, facts: FunctionFacts, mutation: Mutation) -> bool:
+    """Whether a linen module is made here, outside of any other: linen takes assignments to it until it is bound."""
+    function = facts.function
+    while function is not None:
+        info = module.class_info(function.owner) if function.owner is not None else None
+        if info is not None and info.family[0] == "linen":
+            return False
+        function = function.parent
+    return mutation.place.root.kind == "local" and not mutation.place.path
+
+
 def _new_value(family: str, base: str, name: str, value: str) -> str:
     if family == "namedtuple":
         return f"{base} = {base}._replace({name}={value})"
@@ -206,6 +217,8 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
             if _is_own_module(facts, mutation, family):
                 made = _in_constructor(module, facts, mutation)
                 direct += [made] if made is not None else []
+                continue
+            if family == "linen" and _is_unbound(module, facts, mutation):
                 continue
             base, _, name = module.text(mutation.target).rpartition(".")
             cls = _class_name(mutation)
