@@ -83,10 +83,18 @@ class ClassInfo(Struct, eq=False):
         return out
 
     def lacks(self, name: str) -> bool:
-        """Whether no instance has an attribute of this name: the class and its bases are known, and none tells of it."""
+        """Whether nothing tells of an attribute of this name: who asks for it has met another class.
+
+        What the bases of a library bring along is not known, but where they are known they bring fields.
+        """
         lineage = self.lineage()
         bases = [base for info in lineage for base in info.bases if not isinstance(base, ClassValue)]
-        if any(base not in (*_PLAIN, *_SHELLS) for base in bases) or self.find("__getattr__") is not None:
+        shells = (*_PLAIN, *_SHELLS)
+        if any(
+            not isinstance(base, Ext) or (base_family(base.name) and base not in shells) for base in bases
+        ):
+            return False
+        if self.find("__getattr__") is not None:
             return False
         told = self.find(name) is not None or name in self.fields() or self.attribute(name) is not None
         return not told and not any(name in info.stored for info in lineage)
