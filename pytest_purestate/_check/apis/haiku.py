@@ -9,8 +9,8 @@ haiku.{with_rng,with_rng_state}(key): consumes key as init; returns opaque
 haiku.dropout(rng, rate, x): consumes rng; returns array
 haiku.data_structures.*(x): returns deep
 haiku.*(x): returns opaque
-haiku.{transform,multi_transform}(f): runs f as kernel; returns transformed
-haiku.{transform_with_state,multi_transform_with_state}(f): runs f as kernel; returns transformed_with_state
+haiku.{transform,multi_transform}(f): runs f as pure; returns transformed
+haiku.{transform_with_state,multi_transform_with_state}(f): runs f as pure; returns transformed_with_state
 haiku.without_apply_rng(f): returns transformed_without_rng
 haiku.without_apply_rng@transformed_with_state(f): returns stateful_without_rng
 @{transformed,transformed_without_rng}.init(rng): consumes rng as init; returns state

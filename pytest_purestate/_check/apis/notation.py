@@ -41,6 +41,7 @@ def clauses(signature: Signature) -> str:
         _list("arrays", s.arrays),
         _list("ordered", s.ordered),
         _list("outlines", s.outlines),
+        f"inside {s.inside}" if s.inside else "",
         "" if s.returns == ("opaque",) else _list("returns", s.returns) + (f" if {s.given}" if s.given else ""),
     ]  # fmt: skip
     return "; ".join(part for part in parts if part)

@@ -30,6 +30,7 @@ Parameters after a ``*`` are given by keyword only. Clauses:
 ``arrays p q``          these arguments are arrays or scalars: no list, no dict, no shape
 ``ordered p q``         the order of the elements of these arguments shows in the result
 ``outlines p``           looks at the shapes and types of what is in this argument, and at no numbers
+``inside m``            is called by nothing but functions under the transform m, and what they call
 =====================  ==================================================================
 """
 
@@ -90,7 +91,7 @@ _OF_PARAMS = {"same": 1, "twin": 1, "copy": 1, "view": 1, "fold": 2, "key": 1, "
 """Result kinds that name parameters, and how many; ``key`` may go without."""
 
 CLAUSES = (
-    "consumes splits reads returns wraps keeps forwards runs pure effect state mutates succeeds stateless aliases arrays ordered outlines"
+    "consumes splits reads returns wraps keeps forwards runs pure effect state mutates succeeds stateless aliases arrays ordered outlines inside"
 ).split()
 ROLES = frozenset("optimizer collections params fields".split())
 """What a successor is: the state of an optimizer, the collections of a model, what an optimizer step makes, a copy
@@ -98,7 +99,7 @@ with other fields."""
 
 _USES = frozenset("draw init apply".split())
 _MODES = frozenset(
-    "jit vmap grad scan fori while map cond inline shape kernel nnx nnx-jit memo tree call handler".split()
+    "jit vmap grad scan fori while map cond inline shape kernel pure nnx nnx-jit memo tree call handler".split()
 )
 COMPILED = frozenset(("jit", "nnx-jit"))
 """The transforms that compile a function once for each shape of its arguments, and keep the code."""
@@ -147,6 +148,7 @@ class Signature(Struct, frozen=True):
     arrays: tuple[str, ...] = ()
     ordered: tuple[str, ...] = ()
     outlines: tuple[str, ...] = ()
+    inside: str = ""
 
 
 def _expand(names: str) -> Iterator[str]:
@@ -206,6 +208,10 @@ def _clause(signature: Signature, clause: str) -> Signature:
         if len(words) != 1:
             raise SignatureError(f"`effect` takes one word: `{clause}`")
         return replace(signature, effect=_one_of(words[0], _EFFECTS, "effect"))
+    if verb == "inside":
+        if len(words) != 1:
+            raise SignatureError(f"`inside` takes one transform: `{clause}`")
+        return replace(signature, inside=_one_of(words[0], _MODES, "transform"))
     if verb == "forwards":
         if len(words) != 1:
             raise SignatureError(f"`forwards` takes one method: `{clause}`")

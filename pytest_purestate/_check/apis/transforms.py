@@ -20,6 +20,12 @@ jax.lax.cond(pred, true_fun, false_fun): runs true_fun false_fun as cond
 jax.lax.switch(index, branches): runs branches as cond
 jax.lax.custom_root(f): runs f as inline
 jax.experimental.pallas.pallas_call(kernel): wraps kernel as kernel
+jax.experimental.pallas.kernel(body): wraps body as kernel
+jax.experimental.pallas.run_scoped(f): runs f as kernel
+jax.experimental.pallas.tpu.{emit_pipeline,emit_pipeline_with_allocations}(body): wraps body as kernel
+jax.experimental.pallas.{program_id,num_programs}(axis): inside kernel; returns array
+jax.experimental.pallas.{when,loop}(condition): inside kernel
+qwix.pallas.pallas_call(kernel): wraps kernel as kernel
 
 jax.debug.{print,callback,breakpoint}(callback): returns none
 jax.{pure_callback,experimental.io_callback}(callback): returns array

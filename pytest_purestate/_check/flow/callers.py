@@ -20,7 +20,7 @@ from pytest_purestate._check.flow.classes import is_frozen, is_graph
 from pytest_purestate._check.flow.values import Func, Path, Root, Sym, Tup, Type, Value, leaves, options
 
 if TYPE_CHECKING:
-    from pytest_purestate._check.flow.facts import Slot
+    from pytest_purestate._check.flow.facts import ModuleFacts, Slot
     from pytest_purestate._check.flow.interpret import Interpreter
 
 __all__ = ["GIVEN", "forget", "note", "wanted"]
@@ -32,6 +32,7 @@ _ENOUGH = 4  # kinds of things handed to one parameter: calls that differ agree 
 _DEEP = 2  # levels of a tuple, and
 _WIDE = 8  # items of each, whose parts are told apart
 _SAYS_NOTHING = frozenset(("", "none"))
+_GIVEN_REF = structs.replace(types.REF, certain=True)
 
 
 def note(it: Interpreter, param: ir.Param, value: Value, ref: int) -> None:
@@ -52,10 +53,19 @@ def _note(
             continue
         type_ = structs.replace(types.typeof(it, option), certain=True)
         if type_.kind not in _SAYS_NOTHING:
-            known.setdefault(type_, ref)
+            known.setdefault(_GIVEN_REF if _holds_references(it, option, type_) else type_, ref)
         elif isinstance(option, Sym) and not type_.kind:
             for handed_on in _slots(option):
                 known.setdefault(handed_on, ref)
+
+
+def _holds_references(it: Interpreter, value: Value, type_: Type) -> bool:
+    """Whether a value is an object whose fields hold references, as a kernel was given it."""
+    return (
+        isinstance(value, Sym)
+        and type_.cls is not None
+        and any(it.types.get(value.child((".", name))) == types.REF for name in type_.cls.fields())
+    )
 
 
 def _items(it: Interpreter, value: Value) -> Sequence[tuple[object, Value]]:
@@ -79,25 +89,66 @@ def _slots(value: Sym) -> Iterator[Slot]:
     if value.root.kind == "local" and value.root.succeeds is not None:
         olds = leaves(value.root.succeeds.old)
     for old in olds:
+        if isinstance(old, Sym) and old.root.held is not None:  # captured from the function around
+            old = Sym(old.root.held.root, (*old.root.held.path, *old.path))
         if isinstance(old, Sym) and len(old.path) <= _DEEP and (param := _param(old.root)) is not None:
             yield param, old.path
+
+
+def _kernels(facts: ModuleFacts) -> Iterator[tuple[ir.Function, Container[str], int]]:
+    """The functions that are given references: the kernels, with the parameters that are none, and where they are run.
+
+    One that nobody in this module calls, and that calls what kernels alone may call, is such a kernel.
+    """
+    kernels = {function: trace for function, trace in facts.traced.items() if trace.mode == "kernel"}
+    inside = {each.function for each in facts.functions if each.inside == "kernel"}
+    inside.discard(None)
+    called: set[ir.Function | None] = set()
+    todo = list(inside)
+    while todo:
+        top = todo.pop()
+        around = {each.function for each in facts.functions if top in each.calls.values()}
+        if around and top not in kernels:
+            called.add(top)
+            todo += around - inside - {None}
+            inside |= around - {None}
+    for function, trace in kernels.items():
+        yield function, trace.fixed, trace.ref
+    for found in inside:
+        if found is not None and found not in called and found not in kernels:
+            yield found, (), found.ref
+
+
+def _hand_references(facts: ModuleFacts) -> Iterator[ir.Function]:
+    """Note that kernels are given references, wherever a parameter is given by position; gives the kernels."""
+    for function, fixed, ref in _kernels(facts):
+        yield function
+        for param in function.params:
+            if param.kind in ("", "/", "*") and param.name not in fixed and param.name != function.receiver:
+                facts.given.setdefault(param, {}).setdefault((), {}).setdefault(_GIVEN_REF, ref)
 
 
 def wanted(it: Interpreter) -> dict[ir.Param, dict[Path, Type]]:
     """What calls tell of the parameters of functions that edit something of one, where nobody knew."""
     out: dict[ir.Param, dict[Path, Type]] = {}
     facts = it.context.facts
-    edited = [_edited(mutation.place) for each in facts.functions for mutation in each.mutations.values()]
+    kernels = list(_hand_references(facts))
+    places = [mutation.place for each in facts.functions for mutation in each.mutations.values()]
+    edited = [_edited(place) for place in places]
     around = [owner for function in facts.traced for owner in _outward(function)]
+    stored = [place.root.owner for place in places if isinstance(place.root.owner, ir.Function)]
     reused = [_owner(reuse.place) for each in facts.functions for reuse in each.reuses.values()]
-    for owner in dict.fromkeys((*edited, *around, *reused)):
+    for owner in dict.fromkeys((*edited, *around, *stored, *reused, *kernels)):
         for param in owner.params if owner is not None else ():
             known = it.given.get(param, {})
             for path in facts.given.get(param, ()):
                 if path in known or (told := _told(it, param, path)) is None:
                     continue
                 stream = told[0].kind == "stream"  # each look at which gives another key
-                if owner in edited or stream or is_graph(told[0]) or told[0].cls is not None:
+                objects = (owner in around or owner in reused) and (
+                    is_graph(told[0]) or told[0].cls is not None
+                )
+                if owner in edited or stream or objects or told[0] == types.REF:
                     facts.told[param, path] = told
                     out.setdefault(param, dict(known))[path] = told[0]
     return out
@@ -112,7 +163,13 @@ def _outward(function: ir.Function) -> Iterator[ir.Function]:
 
 
 def _told(it: Interpreter, param: ir.Param, path: Path) -> tuple[Type, int] | None:
-    """What all the calls that say something of a part of a parameter hand over, and where one of them does."""
+    """What all the calls that say something of a part of a parameter hand over, and where one of them does.
+
+    What is given a reference to memory may be given an array as well, if it only reads, and is called an array often.
+    """
+    references = it.context.facts.types_given(param, path, annotated=True)
+    if _GIVEN_REF in references:
+        return types.REF, references[_GIVEN_REF]
     found = it.context.facts.types_given(param, path)
     if len(found) != 1:
         return None

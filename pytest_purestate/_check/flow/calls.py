@@ -623,7 +623,8 @@ def _replay_edits(
     facts = it.frame.facts
     for mutation in summary.mutations:
         place = swap.value(mutation.place)
-        if not isinstance(place, Sym):
+        guards = swap.told(mutation.guards) if isinstance(place, Sym) else None
+        if not isinstance(place, Sym) or guards is None:
             continue
         if mutation.how in edits.MUTATORS and not edits.is_plain_container(it, place):
             continue  # the method is another one than that of a list or dict
@@ -655,6 +656,7 @@ def _replay_edits(
                 mutation.static,
                 frozenset(root for source in mutation.sources for root in _brought(it, swap, source)),
                 caught=it.frame.caught,
+                guards={**it.state.path, **guards},
             )
         if mutation.how == "setattr" and place in it.frame.statics:
             statics.changed(it, place, facts.mutations[key])
@@ -775,6 +777,8 @@ def _call_wrapped(it: Interpreter, callee: Wrapped, args: Args, ref: int, verb: 
         own = replace(callee, func=NOTHING)
         keys.spend_kept(it, own, ref, ref, callee.api.rpartition(".")[2], "apply")
     options = dict(callee.options)
+    if callee.mode == "kernel":  # which a function that wraps `pallas_call` may have put under it
+        mark_traced(it, callee.func, Signature(callee.api, mode=callee.mode), ref)
     statics.note(it, callee, args)
     if not callee.mode.startswith("nnx"):  # whose modules are given their new buffers
         donation.donate(it, callee, args, ref, verb)
@@ -1129,7 +1133,7 @@ def _call_method(
         sure = Confidence.HIGH if kind == "state" else Confidence.MEDIUM
         _note_pure(it, ref, "replace", "", type_, sure)
         if name == "_replace" and not type_.kind and isinstance(base, Sym):
-            it.frame.facts.tuples.add(base)
+            it.frame.facts.tuples.setdefault(base, []).append(it.state.path)
         return _copied(it, base, type_, args, ref, "new:replace")
     if kind in ("dict", "state") or name in ("items", "values", "keys"):
         if name in ("items", "values", "keys") and not args.pos:
@@ -1347,6 +1351,8 @@ def _apply_signature(
             it.frame.quiet.add(ref)
     if signature.outlines:
         it.frame.outlines.add(ref)
+    if signature.inside:
+        it.frame.facts.inside = signature.inside
     if signature.callbacks:
         value = _callbacks(it, signature, args, ref, verb)
         if signature.wraps or signature.returns == ("opaque",) or types.typeof(it, value) == types.STATIC:

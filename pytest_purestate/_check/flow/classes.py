@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["ClassInfo", "Field", "family_of", "is_frozen", "is_graph"]
 
 
+_SHELLS = tuple(Ext(name) for name in ("flax.struct.PyTreeNode", "equinox.Module", "typing.NamedTuple"))
+"""Bases that bring no attributes of their own but methods, which nobody asks for."""
 _PLAIN = tuple(Ext(name) for name in ("builtins.object", "abc.ABC", "typing.Generic", "typing.Protocol"))
 _OWN_EQUALITY = frozenset(("__eq__", "__hash__"))
 
@@ -84,6 +86,23 @@ class ClassInfo(Struct, eq=False):
         for info in reversed(self.lineage()):
             out.update(info.own_fields)
         return out
+
+    def lacks(self, name: str) -> bool:
+        """Whether nothing tells of an attribute of this name: who asks for it has met another class.
+
+        What the bases of a library bring along is not known, but where they are known they bring fields.
+        """
+        lineage = self.lineage()
+        bases = [base for info in lineage for base in info.bases if not isinstance(base, ClassValue)]
+        shells = (*_PLAIN, *_SHELLS)
+        if any(
+            not isinstance(base, Ext) or (base_family(base.name) and base not in shells) for base in bases
+        ):
+            return False
+        if self.find("__getattr__") is not None:
+            return False
+        told = self.find(name) is not None or name in self.fields() or self.attribute(name) is not None
+        return not told and not any(name in info.stored for info in lineage)
 
     def attribute(self, name: str) -> Type | None:
         """What a constructor, of the class or of a base, keeps under a name."""

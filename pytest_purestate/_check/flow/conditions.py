@@ -6,13 +6,16 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
+from pytest_purestate._check.flow import types
 from pytest_purestate._check.flow.state import MAX_OPTIONS, State, common, merge
 from pytest_purestate._check.flow.summary import decide
 from pytest_purestate._check.flow.values import (
     IMPOSSIBLE,
     NOTHING,
+    UNKNOWN,
     Choice,
     Const,
+    Ext,
     Guards,
     Later,
     Linear,
@@ -27,6 +30,9 @@ if TYPE_CHECKING:
     from pytest_purestate._check.flow.interpret import Interpreter
 
 __all__ = ["assume", "branch"]
+
+_PLAIN = ("dict", "list", "set", "str", "number", "numpy")
+"""What `isinstance` tells from an array, and from each other."""
 
 
 def branch(it: Interpreter, test: ir.Expr, then: Callable[[], None], orelse: Callable[[], None]) -> None:
@@ -77,7 +83,33 @@ def assume(it: Interpreter, test: ir.Expr) -> tuple[Guards, Guards]:
         no, yes = _told_apart(it, value, lambda option: isinstance(option, Const) and not option.value)
         return yes, no
     key: object = ("true", value) if isinstance(value, Sym) else ("?", next(unique))
-    return {key: True}, {key: False}
+    return {key: True, **_narrowed(it, test)}, {key: False}
+
+
+def _narrowed(it: Interpreter, test: ir.Expr) -> Guards:
+    """What `isinstance` and `hasattr`, where they hold, tell of a value that an annotation calls something else."""
+    if not isinstance(test, ir.Call) or len(test.args) != 2 or any(arg.star or arg.name for arg in test.args):
+        return {}
+    callee = types.static_value(it, test.func)
+    place = it.glanced(test.args[0].value) if isinstance(callee, Ext) else NOTHING
+    if not isinstance(place, Sym) or place.root.kind == "local":
+        return {}
+    asked, known = test.args[1].value, types.typeof(it, place)
+    if callee == Ext("builtins.isinstance") and not isinstance(asked, ir.Sequence):
+        told = types.annotation_type(it, asked)
+        overruled = told.kind in _PLAIN and known.kind in (*_PLAIN, "array") and told.kind != known.kind
+    else:
+        told = UNKNOWN
+        overruled = (
+            callee == Ext("builtins.hasattr")
+            and isinstance(asked, ir.Const)
+            and known.cls is not None
+            and known.cls.lacks(str(asked.value))
+        )
+    if not overruled:
+        return {}
+    it.narrowed.add(place.root)
+    return {("type", place): told}
 
 
 def _may_change(left: Const, right: Const) -> bool:

@@ -66,6 +66,14 @@ ANY = _Any()
 """Holds every mode of tracing."""
 
 
+def _is_required(function: ir.Function, name: str) -> bool:
+    """Whether a call must give a parameter of a function."""
+    return any(
+        param.name == name and param.default is None and not param.kind.startswith("*")
+        for param in function.params
+    )
+
+
 def _around(function: ir.Function, among: Container[ir.Function]) -> ir.Function | None:
     """The innermost function around one, itself included, that is among these."""
     outer: ir.Function | None = function
@@ -157,6 +165,7 @@ class Mutation(Struct, frozen=True, eq=False):
     mutation when a called function does it. ``static``: what is stored is a
     Python value at trace time. ``sources`` are the objects that the stored value was made of: parameters,
     captured variables, and arrays and keys made here. ``caught`` are the exceptions that the code around it awaits.
+    ``guards`` are the conditions under which it happens.
     ``copied``: a shallow copy was made before, and the edit goes below what it copied.
     """
 
@@ -565,6 +574,7 @@ class FunctionFacts(Struct, eq=False):
     )  # ... that are written in place, and where
     unordered: dict[int, Unordered] = field(default_factory=dict)
     calls: dict[int, ir.Function] = field(default_factory=dict)
+    inside: str = ""  # the transform under which alone it runs, to go by what it calls
     returns_value: bool = False
     edits_self: bool = False
     returned: set[Sym] = field(default_factory=set)
@@ -573,7 +583,9 @@ class FunctionFacts(Struct, eq=False):
     )  # where objects of nnx are edited: all that is in what is returned
     state_like: set[Root] = field(default_factory=set)
     arrayish: set[Sym] = field(default_factory=set)  # what is computed with as arrays and scalars are
-    tuples: set[Sym] = field(default_factory=set)  # what has a method that only a NamedTuple has
+    tuples: dict[Sym, list[Guards]] = field(
+        default_factory=dict
+    )  # what has a method that only a NamedTuple has, and under which conditions it was called
 
 
 class ModuleFacts(Struct, eq=False):
@@ -653,6 +665,20 @@ class ModuleFacts(Struct, eq=False):
         ):
             return False  # what kernels are given are references
         return place.root.kind == "param" and place.root.name not in trace.fixed and place in facts.arrayish
+
+    def is_idle(self, mutation: Mutation) -> bool:
+        """Whether an edit only happens where a traced function gets None for an argument that it must be given."""
+        for condition, outcome in mutation.guards.items():
+            if not isinstance(condition, tuple) or condition[0] != "none" or outcome is not True:
+                continue
+            value = condition[1]
+            root = value.root if isinstance(value, Sym) and not value.path else None
+            if root is None or root.kind != "param" or not isinstance(root.owner, ir.Function):
+                continue
+            trace = self.traced.get(root.owner)
+            if trace is not None and root.name not in trace.fixed and _is_required(root.owner, root.name):
+                return True
+        return False
 
     def types_given(self, param: ir.Param, path: Path = (), annotated: bool = False) -> dict[Type, int]:
         """What the calls in this module give to a parameter, or to a part of one, as far as they tell, and where.

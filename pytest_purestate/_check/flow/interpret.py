@@ -103,6 +103,7 @@ class Interpreter:
         self.running: set[ir.Function] = set()
         self.recursive: set[ir.Function] = set()
         self.types: dict[Sym, Type] = {}
+        self.narrowed: set[Root] = set()  # objects that a condition tells more of than an annotation
         self.stars: list[str] = []
         self.wrappers: dict[ir.Function, Func] = {}  # what decorators of the project made of functions
         self.veiled: set[ir.Function] = set()  # functions under a decorator that is not known
@@ -874,6 +875,8 @@ class Interpreter:
                 rest = Tup((*base.items[:one], *base.items[one + 1 :]))
                 successions.left_behind(self, rest, node.base, node.ref)
         successions.part(self, base, steps[0] if steps else None)
+        if (type_ := types.typeof(self, base)).kind == "ref" and type_ != types.VIEWS:
+            return self.made(self.fresh(Type("array", certain=type_.certain), node.ref), base)
         if isinstance(base, Sym) and base.path[-1:] == ((".", "at"),):
             # One place of an update, whatever its index is made of.
             return self.step(base, ("[", steps[0] if len(steps) == 1 else Sym(Root("local"))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
@@ -102,13 +103,15 @@ def _bind_params(it: Interpreter, func: Func, frame: Frame) -> tuple[tuple[ir.Pa
             if cls is not None and not function.is_classmethod:
                 type_ = Type("instance", cls.info)
         elif param.kind == "*":
-            type_ = Type("tuple")
+            type_ = Type("tuple", items=(types.REF,) if () in given else ())
         elif param.kind == "**":
             type_ = Type("dict")
-        elif () in given and not type_.kind:
+        elif () in given and (not type_.kind or (type_.kind == "array" and given[()] == types.REF)):
             type_ = given[()]
         sym = Sym(Root("param", type_, param.name, Origin(it.context, param.ref), owner=function))
         it.types.update((Sym(sym.root, path), part) for path, part in given.items() if path)
+        if given.get(()) == types.REF:
+            it.types.update(_references(sym, type_))
         out.append((param, sym))
         defaults.bind(it, frame, param, sym)
         it.state.env[param.name] = sym
@@ -116,6 +119,13 @@ def _bind_params(it: Interpreter, func: Func, frame: Frame) -> tuple[tuple[ir.Pa
     if cls is not None and function.is_classmethod:
         it.state.env[function.receiver] = cls
     return tuple(out)
+
+
+def _references(value: Sym, type_: Type) -> Iterator[tuple[Sym, Type]]:
+    """The fields of an object that a kernel is given which hold references to what are arrays outside of it."""
+    for name, field in type_.cls.fields().items() if type_.cls is not None else ():
+        if field.type.kind == "array":
+            yield value.child((".", name)), types.REF
 
 
 def _summarise(

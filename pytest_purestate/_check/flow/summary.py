@@ -250,6 +250,15 @@ class Substitution:
                 return None
         return remaining
 
+    def told(self, guards: Guards) -> dict[object, object] | None:
+        """What remains of the guards that speak of values, which alone a caller can tell of; None as with `feasible`."""
+        shared: dict[object, object] = {
+            condition: wanted
+            for condition, wanted in guards.items()
+            if isinstance(condition, tuple) and condition[0] in _SHARED
+        }
+        return self.feasible(shared) if shared else shared
+
 
 def _ancestor(old: Value) -> Value:
     """The value at the head of a line of successors: the one that the caller knows."""

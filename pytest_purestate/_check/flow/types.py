@@ -45,8 +45,10 @@ __all__ = [
     "KEPT",
     "LISTING",
     "NDARRAY",
+    "REF",
     "STATIC",
     "TEXT",
+    "VIEWS",
     "annotation_type",
     "asks",
     "declared_type",
@@ -71,6 +73,12 @@ STATIC = Type("static")
 NDARRAY = Type("numpy", name="ndarray")
 """An array of NumPy, and surely none of its scalars, which have a hash."""
 
+REF = Type("ref", certain=False)
+"""What a kernel is given: a reference to memory, which is read and written by its items."""
+
+VIEWS = Type("ref", name="at", certain=False)
+"""What such a reference has under the name ``at``: its items are references to parts of the same memory."""
+
 KEPT = "~kept"
 """The name of a state that an object made for itself and shows to nobody."""
 
@@ -91,9 +99,14 @@ _STATIC_ATTRIBUTES = frozenset("shape ndim dtype size aval sharding nbytes items
 
 def typeof(it: Interpreter, value: Value | None) -> Type:
     if isinstance(value, Sym):
+        if value.root in it.narrowed and (told := _narrowed(it, value)) is not None:
+            return told
         if not value.path:
             return value.root.type
         known = it.types.get(value)
+        held = value.root.held
+        if known is None and held is not None:  # what the function around knows of a captured variable
+            known = it.types.get(Sym(held.root, (*held.path, *value.path)))
         if known is None:
             *above, step = value.path
             known = element_type(it, typeof(it, Sym(value.root, tuple(above))), step)
@@ -119,6 +132,18 @@ def typeof(it: Interpreter, value: Value | None) -> Type:
         if found and all(item == found[0] for item in found):
             return found[0]
     return UNKNOWN
+
+
+def _narrowed(it: Interpreter, value: Sym) -> Type | None:
+    """The type of a value by what a condition on the path tells of it, or of what it belongs to."""
+    path = it.frame.state.path if it.frame.state is not None else {}
+    for depth in range(len(value.path), -1, -1):
+        told = path.get(("type", Sym(value.root, value.path[:depth])))
+        if isinstance(told, Type):
+            for step in value.path[depth:]:
+                told = element_type(it, told, step)
+            return told
+    return None
 
 
 def entropy_of(type_: Type) -> str:
@@ -325,6 +350,8 @@ def element_type(it: Interpreter, type_: Type, step: Step) -> Type:
             kept = type_.cls.attribute(str(name))
             if kept is not None and (kept.name != KEPT or name not in _STATES):
                 return kept
+        if type_.kind == "ref" and name == "at":
+            return VIEWS
         if type_.kind == "array" and name == "at":
             return Type("at", certain=type_.certain)
         if name == "tx" and (type_.kind == "state" or family_of(type_) == "struct"):
@@ -337,6 +364,8 @@ def element_type(it: Interpreter, type_: Type, step: Step) -> Type:
             return Type("state")
     elif type_.kind in ("array", "state", "numpy", "static", "entropy", "graph"):
         return type_
+    elif type_.kind == "ref":
+        return REF if type_ == VIEWS else Type("array", certain=type_.certain)
     elif type_.kind == "at":
         return Type("at[]", certain=type_.certain)
     elif type_.kind == "walk":

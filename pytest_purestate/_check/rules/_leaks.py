@@ -34,7 +34,9 @@ class Leak(NamedTuple):
 
 def leaks(module: ModuleFacts) -> Iterator[Leak]:
     """Every traced value that is stored on an object from outside the trace, once."""
-    entries = [(facts, trace) for facts, trace in module.traced_functions() if trace.mode != "kernel"]
+    entries = [
+        (facts, trace) for facts, trace in module.traced_functions() if trace.mode not in ("kernel", "pure")
+    ]
     traced: set[object] = {facts.function for facts, _ in module.traced_functions()}
     done: set[int] = set()
     for facts, trace in entries:
@@ -67,7 +69,7 @@ def leaks(module: ModuleFacts) -> Iterator[Leak]:
                 continue
             kind = _outlives(module, facts, direct, mutation, traced)
             sure = _sure(module, facts, direct, mutation)
-            if not kind or mutation.static or sure is None:
+            if not kind or mutation.static or sure is None or module.is_idle(mutation):
                 continue
             at = mutation
             while at.through is not None and at.through.context is module.context:

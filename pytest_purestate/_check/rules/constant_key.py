@@ -57,7 +57,7 @@ from pytest_purestate._check.flow.facts import ModuleFacts, draws
 from pytest_purestate._check.model import Confidence, Finding, Rule, Severity
 from pytest_purestate._check.rules._reuse import scope_of
 
-_REPEATED = frozenset("jit nnx-jit scan fori while map cond kernel nnx".split())
+_REPEATED = frozenset("jit nnx-jit scan fori while map cond kernel pure nnx".split())
 """What runs the code that it traced again and again."""
 
 _TEXT = {

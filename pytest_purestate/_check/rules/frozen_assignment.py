@@ -44,6 +44,7 @@ from collections.abc import Iterator
 from pytest_purestate._check import ir
 from pytest_purestate._check.flow.classes import family_of, is_frozen
 from pytest_purestate._check.flow.facts import FunctionFacts, ModuleFacts, Mutation
+from pytest_purestate._check.flow.values import contradicts
 from pytest_purestate._check.model import Applicability, Confidence, Edit, Finding, Fix, Rule, Severity
 from pytest_purestate._check.rules._reuse import scope_of
 from pytest_purestate._check.rules._text import fitted
@@ -61,6 +62,17 @@ def _is_own_module(facts: FunctionFacts, mutation: Mutation, family: str) -> boo
         return False
     own = mutation.place.root.name == function.params[0].name and not mutation.place.path
     return own and (function.name in _CONSTRUCTION or family in ("linen", "equinox"))
+
+
+def _is_unbound(module: ModuleFacts, facts: FunctionFacts, mutation: Mutation) -> bool:
+    """Whether a linen module is made here, outside of any other: linen takes assignments to it until it is bound."""
+    function = facts.function
+    while function is not None:
+        info = module.class_info(function.owner) if function.owner is not None else None
+        if info is not None and info.family[0] == "linen":
+            return False
+        function = function.parent
+    return mutation.place.root.kind == "local" and not mutation.place.path
 
 
 def _new_value(family: str, base: str, name: str, value: str) -> str:
@@ -129,6 +141,11 @@ def _constructs(mutation: Mutation) -> bool:
     return owner.name in _CONSTRUCTION and root.name == owner.params[0].name
 
 
+def _is_tuple(facts: FunctionFacts, mutation: Mutation) -> bool:
+    """Whether a method that only a NamedTuple has is called of the same object, on a path that may lead to the edit."""
+    return any(not contradicts(guards, mutation.guards) for guards in facts.tuples.get(mutation.place, ()))
+
+
 def _of_tuple(module: ModuleFacts, facts: FunctionFacts, mutation: Mutation) -> Finding:
     """An assignment to an attribute of what has a method that only a NamedTuple has."""
     base, _, name = module.text(mutation.target).rpartition(".")
@@ -185,7 +202,7 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
         for mutation in facts.mutations.values():
             if mutation.how != "setattr" or mutation.caught & _AWAITED:
                 continue
-            if mutation.place in facts.tuples and not mutation.type.kind and mutation.through is None:
+            if _is_tuple(facts, mutation) and not mutation.type.kind and mutation.through is None:
                 direct.append(_of_tuple(module, facts, mutation))
             if not is_frozen(mutation.type):
                 continue
@@ -200,6 +217,8 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
             if _is_own_module(facts, mutation, family):
                 made = _in_constructor(module, facts, mutation)
                 direct += [made] if made is not None else []
+                continue
+            if family == "linen" and _is_unbound(module, facts, mutation):
                 continue
             base, _, name = module.text(mutation.target).rpartition(".")
             cls = _class_name(mutation)

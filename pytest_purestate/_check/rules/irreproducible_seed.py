@@ -24,8 +24,8 @@ def start():
 ```
 
 A script for looking on, such as `play.py`, may well begin anew in every run; there it is reported with low
-confidence. So is a seed that is drawn where the caller gave none, unless it is printed, logged or kept: then the
-run can be repeated.
+confidence. A seed that is drawn where the caller gave none is right if it is printed, logged or kept: then the run
+can be repeated.
 
 The same is true of what a generator of the host draws. One that is made without a seed draws something else in
 every run, whatever seed the caller chose:
@@ -86,7 +86,8 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
                 continue
             source = seed.source.removeprefix("builtins.")
             drawn = seed.source.startswith(("random.", "numpy.random."))
-            sure = Confidence.LOW if _plays(module) or seed.instead else seed.confidence
+            sure = Confidence.LOW if _plays(module) else seed.confidence
+            sure = min(sure, Confidence.MEDIUM) if seed.instead else sure
             unsure = Confidence.LOW if seeded else Confidence.MEDIUM
             yield Finding(
                 code=RULE.code,

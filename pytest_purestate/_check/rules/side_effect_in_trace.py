@@ -123,7 +123,7 @@ def _of_effect(
 
 def _fix(module: ModuleFacts, facts: FunctionFacts, trace: Trace, effect: Effect) -> Fix | None:
     """``print`` -> ``jax.debug.print``: what is printed then is another thing, which is what is wanted."""
-    if effect.inner is not None or effect.what != "builtins.print" or trace.mode == "kernel":
+    if effect.inner is not None or effect.what != "builtins.print" or trace.mode in ("kernel", "pure"):
         return None
     spelling = module.named("jax.debug.print", facts.function)
     if spelling is None or not module.fixable(effect.ref):
@@ -194,7 +194,11 @@ def _of_edit(
 def _is_edit(module: ModuleFacts, facts: FunctionFacts, mutation: Mutation, traced: set[object]) -> bool:
     """Whether a container from outside the trace is edited by the function itself."""
     brought = _is_brought(module, facts, mutation)
-    if mutation.static or (mutation.through is not None and not _through(mutation)):
+    if (
+        mutation.static
+        or module.is_idle(mutation)
+        or (mutation.through is not None and not _through(mutation))
+    ):
         return False
     if not brought and (mutation.visible != "captured" or stays(module, facts, mutation, traced)):
         return False

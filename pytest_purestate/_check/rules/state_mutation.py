@@ -103,7 +103,11 @@ def _confidence(module: ModuleFacts, facts: FunctionFacts, mutation: Mutation) -
     own = function is not None and root.owner is function
     if own and function is not None and function.name == "__setstate__":
         return None  # what pickle read back belongs to the object that it is handed to
-    if own and function in module.traced and module.traced[function].mode in ("kernel", "nnx", "nnx-jit"):
+    if (
+        own
+        and function in module.traced
+        and module.traced[function].mode in ("kernel", "pure", "nnx", "nnx-jit")
+    ):
         return None  # what these write to are references, and variables that are written back
     if (
         own
