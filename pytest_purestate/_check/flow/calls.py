@@ -676,7 +676,10 @@ def _seen_outside(it: Interpreter, effect: Effect, summary: Summary, swap: Subst
     """An effect inside a callee as its caller sees it."""
     static, places = effect.static, effect.asks
     if places:
-        static, places = _told(it, [swap.value(place) for place in places])
+        given = [swap.value(place) for place in places]
+        static, places = _told(it, given)
+        # What counts the passes of a loop is to tell how far a run is.
+        static = static and not any(isinstance(value, Later) for value in given)
     when = effect.when if effect.when is not None else when_traced(it.state.path)
     return Effect(
         it.context, ref, effect.kind, effect.what, it.frame.statement, effect, summary.function,
