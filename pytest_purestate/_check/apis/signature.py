@@ -102,6 +102,9 @@ _MODES = frozenset(
 COMPILED = frozenset(("jit", "nnx-jit"))
 """The transforms that compile a function once for each shape of its arguments, and keep the code."""
 
+UNFLATTENS = frozenset("jit nnx-jit vmap grad scan fori while map cond inline".split())
+"""The transforms that take arguments apart, and hand the function new containers: nobody else sees an edit of those."""
+
 _EFFECTS = frozenset("print input io environ log breakpoint sleep host-rng clock seed".split())
 _ANYTHING = frozenset(("self", "keys"))
 

@@ -4,7 +4,7 @@ TABLE = """
 jax.{jit,pjit}(fun): wraps fun as jit
 jax.experimental.pjit.pjit(fun): wraps fun as jit
 jax.{vmap,pmap,xmap,soft_pmap}(fun, in_axes): wraps fun as vmap
-jax.{grad,value_and_grad,jacfwd,jacrev,jacobian,hessian}(fun): wraps fun as grad
+jax.{grad,value_and_grad,jacfwd,jacrev,jacobian,hessian}(fun, argnums): wraps fun as grad
 jax.{checkpoint,remat,custom_jvp,custom_vjp,custom_gradient,named_call,
     custom_batching.custom_vmap}(fun): wraps fun as inline
 jax.ad_checkpoint.{checkpoint,remat}(fun): wraps fun as inline

@@ -16,7 +16,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from pytest_purestate._check import ir
-from pytest_purestate._check.apis import COMPILED, ELEMENTS, OBJECTS, Signature, is_question
+from pytest_purestate._check.apis import COMPILED, ELEMENTS, OBJECTS, UNFLATTENS, Signature, is_question
 from pytest_purestate._check.flow import (
     aliases,
     builtin,
@@ -43,7 +43,7 @@ from pytest_purestate._check.flow.facts import (
     SharedStream,
     Trace,
 )
-from pytest_purestate._check.flow.options import fixed_parameters, settled
+from pytest_purestate._check.flow.options import fixed_parameters, settled, shared_parameters
 from pytest_purestate._check.flow.results import COMPARES, children
 from pytest_purestate._check.flow.state import merge, merge_values
 from pytest_purestate._check.flow.summary import Substitution, Summary
@@ -620,6 +620,8 @@ def _replay_edits(
             continue
         if mutation.how in edits.MUTATORS and not edits.is_plain_container(it, place):
             continue  # the method is another one than that of a list or dict
+        if _is_of_copy(it, mutation, place):
+            continue
         if mutation.place.root.kind == "param":
             variables.edited(it, place, None, ref)
         if mutation.how != "setattr":
@@ -660,6 +662,15 @@ def _replay_edits(
                     effect.static,
                 ),
             )  # fmt: skip
+
+
+def _is_of_copy(it: Interpreter, mutation: Mutation, place: Sym) -> bool:
+    """Whether what a callee edits is a container that the transform around it made anew of an argument."""
+    shared, root = it.frame.shared_given, mutation.place.root
+    if shared is None or root.kind != "param" or root.name in shared:
+        return False
+    container = mutation.how.partition(":")[0] in ("setitem", "delitem", *edits.MUTATORS)
+    return container and types.typeof(it, place).kind not in ("numpy", "graph")
 
 
 def _brought(it: Interpreter, swap: Substitution, source: Root) -> frozenset[Root]:
@@ -706,6 +717,7 @@ def mark_traced(
 ) -> None:
     """Note that a function of this module is traced, through partial, bound methods and other transforms."""
     fixed = fixed_parameters(value, options or {})
+    shared = _shared(value, signature.mode, signature.wraps, options or {})
     while isinstance(value, Partial | Wrapped | Bound):
         value = (value.func or NOTHING) if isinstance(value, Bound) else value.func
     if isinstance(value, Choice):
@@ -715,13 +727,22 @@ def mark_traced(
     if isinstance(value, ClassValue):
         value = value.info.find("__call__") or NOTHING
     if isinstance(value, Func) and value.context is it.context:
-        trace = Trace(signature.name, signature.mode, ref, it.context, it.frame.function, fixed)
+        trace = Trace(signature.name, signature.mode, ref, it.context, it.frame.function, fixed, shared)
         it.context.facts.traced.setdefault(value.function, trace)
         around = it.wrappers.get(value.function)
         if around is not None and around.context is it.context:
             it.context.facts.traced.setdefault(around.function, trace)
         if signature.mode in COMPILED:
             it.context.facts.compiled.setdefault(value.function, trace)
+
+
+def _shared(function: Value, mode: str, wraps: bool, options: Mapping[str, Value]) -> frozenset[str] | None:
+    """The parameters that a transform hands the caller's own containers; None where it hands over all as they are."""
+    if mode not in UNFLATTENS:
+        return None
+    if not wraps:  # ``vjp(f, *primals)`` differentiates by all
+        return fixed_parameters(function, options)
+    return shared_parameters(function, mode, options)
 
 
 def mark_dry(it: Interpreter, functions: Sequence[Value]) -> None:
@@ -745,10 +766,12 @@ def _call_wrapped(it: Interpreter, callee: Wrapped, args: Args, ref: int, verb: 
         donation.donate(it, callee, args, ref, verb)
     traces = callee.mode not in ("memo", "handler")
     it.frame.tracing += traces
+    outer, it.frame.shared_given = it.frame.shared_given, _shared(callee.func, callee.mode, True, options)
     if callee.mode == "vmap":
         result = _call_mapped(it, callee, args, ref, verb, options)
     else:
         result = _call(it, callee.func, args, ref, verb)
+    it.frame.shared_given = outer
     it.frame.tracing -= traces
     if callee.mode == "grad":
         aux = options.get("has_aux") == Const(True)
@@ -1206,6 +1229,7 @@ def _mutator(
         return value
     elif name == "pop":
         index = it.as_index(args.pos[0][0]) if args.pos else Sym(Root("local"))
+        it.frame.popped.add(base.child(("[", index)))
         return it.step(base, ("[", index))
     elif name == "setdefault" and len(args.pos) > 1:
         return it.step(base, ("[", it.as_index(args.pos[0][0])))
@@ -1427,8 +1451,11 @@ def _callbacks(it: Interpreter, signature: Signature, args: Args, ref: int, verb
                 )
             else:
                 functions.append(branches)
+    given_by_place = zip(signature.params, args.pos, strict=False)
+    every = {name: entry[0] for name, entry in given_by_place if name in ("argnums", "in_axes")}
+    every |= {name: value for name, (value, _) in args.kw.items()}
     options = tuple(
-        (key, settled(it, value)) for key, (value, _) in args.kw.items() if key not in signature.callbacks
+        (name, settled(it, value)) for name, value in every.items() if name not in signature.callbacks
     )
     if signature.wraps:
         held = [entry for entry in (args.named(signature.params, p) for p in signature.keeps) if entry]
@@ -1451,7 +1478,12 @@ def _callbacks(it: Interpreter, signature: Signature, args: Args, ref: int, verb
         return Wrapped(functions[0], signature.mode, signature.name, options, kept)
     traces = signature.mode not in ("tree", "call")
     it.frame.tracing += traces
+    shared = [_shared(function, signature.mode, False, dict(options)) for function in functions]
+    outer, it.frame.shared_given = it.frame.shared_given, None
+    if signature.mode in UNFLATTENS:
+        it.frame.shared_given = frozenset().union(*(names for names in shared if names))
     result = _run(it, signature, functions, args, ref)
+    it.frame.shared_given = outer
     it.frame.tracing -= traces
     return result
 

@@ -157,7 +157,8 @@ class Mutation(Struct, frozen=True, eq=False):
     mutation when a called function does it. ``static``: what is stored is a
     Python value at trace time. ``sources`` are the objects that the stored value was made of: parameters,
     captured variables, and arrays and keys made here. ``caught`` are the exceptions that the code around it awaits.
-    ``copied``: a shallow copy was made before, and the edit goes below what it copied.
+    ``copied``: a shallow copy was made before, and the edit goes below what it copied. ``taken``: the object was
+    popped out of what the caller holds.
     """
 
     context: ModuleContext
@@ -176,6 +177,7 @@ class Mutation(Struct, frozen=True, eq=False):
     caught: frozenset[str] = frozenset()
     guards: Guards = field(default_factory=dict)
     copied: bool = False
+    taken: bool = False
 
 
 class Handed(Struct, eq=False):
@@ -472,7 +474,7 @@ class Trace(Struct, frozen=True, eq=False):
     """Why a function is traced: the transform, and where it was applied (``place``: in which function).
 
     ``fixed`` are the parameters that are Python values while it is traced: static ones, and those that a bound
-    method or ``partial`` brings along.
+    method or ``partial`` brings along. ``shared`` are those whose containers are the caller's own; None where all are.
     """
 
     api: str
@@ -481,6 +483,11 @@ class Trace(Struct, frozen=True, eq=False):
     context: ModuleContext
     place: ir.Function | None = None
     fixed: frozenset[str] = frozenset()
+    shared: frozenset[str] | None = None
+
+    def copies(self, name: str) -> bool:
+        """Whether a parameter is given new containers by the transform, which nobody else sees."""
+        return self.shared is not None and name not in self.shared
 
 
 class FunctionFacts(Struct, eq=False):
