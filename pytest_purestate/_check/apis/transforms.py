@@ -33,10 +33,10 @@ flax.nnx.{shard_map}(f): wraps f as nnx
 flax.nnx.vmap(f): wraps f as nnx
 flax.nnx.{grad,value_and_grad,remat,checkpoint,custom_vjp}(f): wraps f as nnx
 flax.nnx.{scan}(f): wraps f as nnx
-flax.nnx.cond(pred, true_fun, false_fun): runs true_fun false_fun as cond
-flax.nnx.switch(index, branches): runs branches as cond
-flax.nnx.fori_loop(lower, upper, body_fun, init_val): runs body_fun as fori
-flax.nnx.while_loop(cond_fun, body_fun, init_val): runs cond_fun body_fun as while
+flax.nnx.cond(pred, true_fun, false_fun): runs true_fun false_fun as cond; back
+flax.nnx.switch(index, branches): runs branches as cond; back
+flax.nnx.fori_loop(lower, upper, body_fun, init_val): runs body_fun as fori; back
+flax.nnx.while_loop(cond_fun, body_fun, init_val): runs cond_fun body_fun as while; back
 flax.nnx.eval_shape(f): wraps f as shape
 flax.linen.{jit,remat,checkpoint,scan,vmap,map_variables,transforms.jit}(target): returns same target
 flax.linen.{compact,nowrap}(fun): returns same fun

@@ -727,7 +727,9 @@ def mark_traced(
     if isinstance(value, ClassValue):
         value = value.info.find("__call__") or NOTHING
     if isinstance(value, Func) and value.context is it.context:
-        trace = Trace(signature.name, signature.mode, ref, it.context, it.frame.function, fixed, shared)
+        trace = Trace(
+            signature.name, signature.mode, ref, it.context, it.frame.function, fixed, shared, signature.back
+        )
         it.context.facts.traced.setdefault(value.function, trace)
         around = it.wrappers.get(value.function)
         if around is not None and around.context is it.context:
@@ -1336,13 +1338,17 @@ def _apply_signature(
         _note_pure(it, ref, "split" if signature.how == "split" else "fold_in", "", UNKNOWN, Confidence.HIGH)
     elif signature.pure and not signature.callbacks:
         old = args.named(params, signature.succeeds[0]) if signature.succeeds else None
+        makes = signature.returns[0] == "state" or (signature.how == "init" and bool(signature.consumes))
+        starts = receiver is not None and not signature.succeeds and makes
         _note_pure(
             it,
             ref,
             verb,
-            signature.name,
+            signature.name.removeprefix("@") if starts else signature.name,
             types.typeof(it, receiver),
-            Confidence.HIGH,
+            Confidence.LOW
+            if starts
+            else Confidence.HIGH,  # useless, but there is nothing that it would advance
             old[1] if old is not None else 0,
         )
     result = _result(it, signature, receiver, args, ref, verb, name)

@@ -475,6 +475,7 @@ class Trace(Struct, frozen=True, eq=False):
 
     ``fixed`` are the parameters that are Python values while it is traced: static ones, and those that a bound
     method or ``partial`` brings along. ``shared`` are those whose containers are the caller's own; None where all are.
+    ``back``: edits of objects of nnx are handed back to the caller.
     """
 
     api: str
@@ -484,6 +485,7 @@ class Trace(Struct, frozen=True, eq=False):
     place: ir.Function | None = None
     fixed: frozenset[str] = frozenset()
     shared: frozenset[str] | None = None
+    back: bool = False
 
     def copies(self, name: str) -> bool:
         """Whether a parameter is given new containers by the transform, which nobody else sees."""
