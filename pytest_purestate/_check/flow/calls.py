@@ -77,6 +77,7 @@ from pytest_purestate._check.flow.values import (
 from pytest_purestate._check.model import Confidence
 
 if TYPE_CHECKING:
+    from pytest_purestate._check.flow.classes import ClassInfo
     from pytest_purestate._check.flow.interpret import Interpreter
 
 __all__ = ["Args", "bind_method", "call", "call_value", "decorate", "note_effect", "statement_call"]
@@ -597,17 +598,36 @@ def _is_fixed(it: Interpreter, swap: Substitution, refs: dict[Root, int], own: R
 def _replay_called(
     it: Interpreter, summary: Summary, swap: Substitution, refs: dict[Root, int], ref: int
 ) -> None:
-    """Spend the keys inside the functions that the callee was handed and calls."""
+    """Spend the keys inside the functions that the callee was handed and calls, and bind what those bind anew."""
     for place, when in summary.called:
         guards = swap.feasible(when)
         value = swap.value(place)
         if guards is None:
             continue
+        _rebind_by(it, value)
         if isinstance(value, Sym) and value.root.kind == "param":
             it.frame.called.setdefault(value, {**it.state.path, **guards})
         elif isinstance(value, Wrapped | Partial | Choice):
             at = refs.get(place.root, ref)
             keys.spend_kept(it, value, at, ref, _called_as(summary.function), "call", guards=guards)
+
+
+def _rebind_by(it: Interpreter, function: Value) -> None:
+    """Bind what a function of the project binds anew that somebody else calls: to what is not known."""
+    receiver: Value = function.receiver if isinstance(function, Bound) else NOTHING
+    func: Value | None = function.func if isinstance(function, Bound) else function
+    owner = func.context.interpreter if isinstance(func, Func) else None
+    if not isinstance(func, Func) or owner is None:
+        return
+    frame = it.frame
+    summary = summarise.summary_of(owner, func)
+    it.frame = frame
+    for place, _ in summary.stores if summary is not None else ():
+        if not place.path:
+            _rebind(it, func, place, Sym(Root("local", place.root.type)))
+        elif place.root.name == func.function.receiver and isinstance(receiver, Sym):
+            stored = Sym(receiver.root, (*receiver.path, *place.path))
+            it.state.heap[stored] = Sym(Root("local", types.typeof(it, stored)))
 
 
 def _replay_edits(
@@ -698,8 +718,13 @@ def _instantiate(it: Interpreter, value: ClassValue, args: Args, ref: int) -> Va
         it.state.heap[sym.child((".", name))] = given[0]
     if not args.star:
         for field_ in fields[len(args.pos) :]:
-            if field_.name not in args.kw and isinstance(field_.default, Const):
-                it.state.heap[sym.child((".", field_.name))] = field_.default
+            if field_.name in args.kw or "**" in args.kw:
+                continue
+            place = sym.child((".", field_.name))
+            if isinstance(field_.default, Const):
+                it.state.heap[place] = field_.default
+            elif (kind := _factory_made(info, field_.default)) is not None:
+                it.state.heap[place] = it.fresh(kind, ref, "new:field")
     if info.family[0] == "namedtuple":
         sym.root.size = len(fields)
     successions.assemble(it, sym, tuple(info.fields()))
@@ -707,6 +732,17 @@ def _instantiate(it: Interpreter, value: ClassValue, args: Args, ref: int) -> Va
     if isinstance(after, Func):
         _call_function(it, after, Args([(sym, ref)]), ref)
     return sym
+
+
+def _factory_made(info: ClassInfo, default: Value | None) -> Type | None:
+    """The type of the container that ``field(default_factory=...)`` makes anew for each instance."""
+    owner = info.context.interpreter
+    if owner is None or not isinstance(default, Sym):
+        return None
+    frame = owner.module_frame
+    made = (frame.state or frame.last).heap.get(default.child((".", "made")))
+    type_ = types.typeof(owner, made)
+    return type_ if type_.kind in ("list", "dict", "set") else None
 
 
 # --- transforms ----------------------------------------------------------------------------

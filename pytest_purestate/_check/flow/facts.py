@@ -414,6 +414,7 @@ class Lost(Struct, frozen=True, eq=False):
     into a step, ``out`` when it went out of sight. ``through`` a function of the project, made at ``origin``.
     ``trained``: whether the parameters beside it are the function's ``own``, ``advanced`` by it, or ``other`` than those. ``others``: another one of the role is looked at.
     ``parts``: some of its parts are looked at, and it goes nowhere as a whole. ``named``: a name says what it is.
+    ``field``: no more than this attribute of the old value is returned, in something made of it.
     """
 
     ref: int
@@ -432,6 +433,7 @@ class Lost(Struct, frozen=True, eq=False):
     others: bool
     parts: bool
     named: bool
+    field: str = ""
 
 
 class SharedDefault(Struct, frozen=True, eq=False):

@@ -28,12 +28,16 @@ class Loop:
 
 
 class Product(NamedTuple):
-    """A successor as a call made it: the call, where the result got its name (or a place of its own), the name."""
+    """A successor as a call made it: the call, where the result got its name (or a place of its own), the name.
+
+    ``old`` is the variable that holds the old value then, or an empty string.
+    """
 
     call: int
     ref: int
     name: str
     passes: tuple[tuple[int, int], ...]
+    old: str = ""
 
 
 class Late(NamedTuple):

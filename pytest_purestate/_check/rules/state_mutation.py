@@ -228,7 +228,7 @@ def _of_caller(root: Root) -> bool:
 def _name(module: ModuleFacts, mutation: Mutation) -> str:
     """What the edited object is called: as it is spelled, or as it is known where a whole expression is handed over."""
     name = " ".join(module.text(mutation.target).split())
-    if mutation.how in ("setitem", "delitem"):
+    if mutation.how in ("setitem", "delitem") and mutation.through is None:
         name = name.rpartition("[")[0] or name
     place = mutation.place
     return name if _SPELLED.fullmatch(name) or not place.root.name else place.root.name + spelled(place.path)
