@@ -622,11 +622,16 @@ def _rebind_by(it: Interpreter, function: Value) -> None:
     frame = it.frame
     summary = summarise.summary_of(owner, func)
     it.frame = frame
-    for place, _ in summary.stores if summary is not None else ():
+    if summary is None:
+        return
+    known = {held.root: _captured(it, func, name, held) for name, held in summary.free.items()}
+    known |= {sym.root: receiver for param, sym in summary.params if param.name == func.function.receiver}
+    for place, _ in summary.stores:
+        base = known.get(place.root)
         if not place.path:
             _rebind(it, func, place, Sym(Root("local", place.root.type)))
-        elif place.root.name == func.function.receiver and isinstance(receiver, Sym):
-            stored = Sym(receiver.root, (*receiver.path, *place.path))
+        elif isinstance(base, Sym):
+            stored = Sym(base.root, (*base.path, *place.path))
             it.state.heap[stored] = Sym(Root("local", types.typeof(it, stored)))
 
 
