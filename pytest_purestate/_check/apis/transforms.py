@@ -5,8 +5,9 @@ jax.{jit,pjit}(fun): wraps fun as jit
 jax.experimental.pjit.pjit(fun): wraps fun as jit
 jax.{vmap,pmap,xmap,soft_pmap}(fun, in_axes): wraps fun as vmap
 jax.{grad,value_and_grad,jacfwd,jacrev,jacobian,hessian}(fun, argnums): wraps fun as grad
-jax.{checkpoint,remat,custom_jvp,custom_vjp,custom_gradient,named_call,
+jax.{checkpoint,remat,custom_jvp,custom_vjp,custom_gradient,
     custom_batching.custom_vmap}(fun): wraps fun as inline
+jax.named_call(fun): wraps fun
 jax.ad_checkpoint.{checkpoint,remat}(fun): wraps fun as inline
 jax.{shard_map,experimental.shard_map.shard_map}(f, mesh): wraps f as inline
 jax.{linearize,vjp,jvp}(fun, primals): runs fun as grad
