@@ -70,6 +70,7 @@ from pytest_purestate._check.flow.values import (
     Value,
     Wrapped,
     bounded,
+    contradicts,
     leaves,
     spelled,
     unique,
@@ -322,7 +323,8 @@ def _either(it: Interpreter, options: Sequence[tuple[Value, Guards]], run: Calla
     base = it.state
     states, results = [], []
     mark = ("either", next(unique))
-    for number, (option, guards) in enumerate(options[:4]):
+    met = [(option, guards) for option, guards in options if not contradicts(guards, base.path)] or options
+    for number, (option, guards) in enumerate(met[:4]):
         frame.state = base.fork({mark: number, **guards})
         value = run(option)
         if frame.state is not None:

@@ -6,13 +6,16 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from pytest_purestate._check import ir
+from pytest_purestate._check.flow import types
 from pytest_purestate._check.flow.state import MAX_OPTIONS, State, common, merge
 from pytest_purestate._check.flow.summary import decide
 from pytest_purestate._check.flow.values import (
     IMPOSSIBLE,
     NOTHING,
     Choice,
+    ClassValue,
     Const,
+    Ext,
     Guards,
     Later,
     Linear,
@@ -77,7 +80,20 @@ def assume(it: Interpreter, test: ir.Expr) -> tuple[Guards, Guards]:
         no, yes = _told_apart(it, value, lambda option: isinstance(option, Const) and not option.value)
         return yes, no
     key: object = ("true", value) if isinstance(value, Sym) else ("?", next(unique))
+    if isinstance(test, ir.Call):
+        key = _class_asked(it, test) or key
     return {key: True}, {key: False}
+
+
+def _class_asked(it: Interpreter, test: ir.Call) -> object:
+    """The condition that an object is of a class, which is one however often it is asked; None for other calls."""
+    if len(test.args) != 2 or types.static_value(it, test.func) != Ext("builtins.isinstance"):
+        return None
+    asked, of = (arg.value for arg in test.args)
+    value = it.glanced(asked) if isinstance(asked, ir.Name) else NOTHING
+    cls = types.static_value(it, of)
+    known = isinstance(value, Sym) and isinstance(cls, Ext | ClassValue)
+    return ("isa", value, cls) if known else None
 
 
 def _may_change(left: Const, right: Const) -> bool:
