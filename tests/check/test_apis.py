@@ -15,7 +15,7 @@ from pytest_purestate._check.apis.signature import SignatureError, parse_clauses
 
 SIGNATURES = list(apis.lines())
 CLAUSES = (
-    "aliases arrays consumes effect forwards inside keeps mutates ordered outlines pure reads returns runs splits state stateless succeeds "
+    "aliases arrays back consumes effect forwards inside keeps mutates ordered outlines pure reads returns runs splits state stateless succeeds "
     "wraps"
 ).split()
 

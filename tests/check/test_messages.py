@@ -50,6 +50,72 @@ def step(batch):
     batch["x"][0] = 0.0
     return jnp.sum(batch["x"])
 """
+LOOP = """\
+from flax import struct
+
+
+@struct.dataclass
+class State:
+    pos: float
+    done: bool
+
+
+def expand(pairs):
+    out = []
+    for state, action in pairs:
+        out.append(state.replace(pos=state.pos + action))
+        state = state.replace(done=True)
+    return out
+"""
+LOOP_SAYS = """\
+PS207 the new `state` is never used: the old one stays as it was
+  --> code.py:14:9
+   |
+14 |         state = state.replace(done=True)
+   |         ^^^^^ `state` is made here and lost
+15 |     return out
+   |            --- the old `done` is returned as it was
+   = help: carry the new value on in place of the old one
+"""
+HANDED = """\
+import optax
+
+
+def fill(pair):
+    pair[0]["w"] = 1.0
+
+
+def run(params: optax.Params, name):
+    fill((params["a"], name))
+    return params
+"""
+HANDED_SAYS = """\
+PS202 state `params['a']` of the caller is edited in place
+  --> code.py:9:11
+   |
+ 5 |     pair[0]["w"] = 1.0
+   |     ------------------ an item is assigned here
+ 9 |     fill((params["a"], name))
+   |           ^^^^^^^^^^^^^^^^^ handed over here to be edited
+   = help: build a new tree and return it, for example with `jax.tree.map`, `{**tree, name: value}` or `state.replace(...)`
+"""
+LOST = """\
+import jax
+
+
+@jax.jit
+def step(cache, x):
+    cache["last"] = x
+    return x + 1
+"""
+LOST_SAYS = """\
+PS202 the edit of `cache` is lost: `jax.jit` hands over new containers, and nobody else sees this one
+  --> code.py:6:5
+   |
+ 6 |     cache["last"] = x
+   |     ^^^^^^^^^^^^^^^^^ an item is assigned here
+   = help: build a new tree and return it, for example with `jax.tree.map`, `{**tree, name: value}` or `state.replace(...)`
+"""
 TRACED_SAYS = """\
 PS201 `batch["x"]` is a JAX array and cannot be assigned in place
   --> code.py:7:5
@@ -87,6 +153,9 @@ PS104 key `rng` is used again after `normal` consumed it, while `_rng` is never 
         pytest.param(SEEDS, SEEDS_SAY, id="seeds"),
         pytest.param(TRACED, TRACED_SAYS, id="traced"),
         pytest.param(SWAPPED, SWAPPED_SAYS, id="swapped"),
+        pytest.param(LOOP, LOOP_SAYS, id="loop"),
+        pytest.param(HANDED, HANDED_SAYS, id="handed"),
+        pytest.param(LOST, LOST_SAYS, id="lost"),
     ],
 )
 def test_says(

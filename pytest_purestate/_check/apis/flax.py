@@ -53,6 +53,7 @@ flax.nnx.{split,clone,graphdef}(node): returns opaque
 flax.nnx.merge(graphdef): returns graph
 flax.nnx.{Optimizer,ModelAndOptimizer}(model, tx): returns optimizer
 @{optimizer,graph}.update(model, grads): mutates self; returns none
+@graph.apply_gradients(grads): mutates self
 flax.nnx.update(node, state): mutates node; returns none
 flax.nnx.*(x): returns opaque
 """

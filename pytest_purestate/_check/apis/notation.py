@@ -31,6 +31,7 @@ def clauses(signature: Signature) -> str:
         (_list("wraps" if s.wraps else "runs", s.callbacks) + transform) if s.callbacks else "",
         _list("keeps", s.keeps) + (f" unless {s.unless}" if s.unless else ""),
         f"forwards {s.forwards}" if s.forwards else "",
+        "back" if s.back else "",
         "pure" if s.pure else "",
         f"effect {s.effect}" if s.effect else "",
         _list("state", s.states),

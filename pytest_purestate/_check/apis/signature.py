@@ -20,6 +20,7 @@ Parameters after a ``*`` are given by keyword only. Clauses:
 ``keeps p [unless q]``  what it returns keeps this key, and spends it whenever it is called (not if q is given)
 ``forwards m``          calls the method m of the receiver with the other arguments
 ``runs f g as m``       calls f now under the transform m
+``back``                hands edits of objects that it gives its callbacks back to the caller
 ``pure``                has no effect: a result thrown away is a mistake
 ``effect e``            does something to the world outside (print, log, io, ...)
 ``state p q``           these arguments are state pytrees
@@ -91,7 +92,7 @@ _OF_PARAMS = {"same": 1, "twin": 1, "copy": 1, "view": 1, "fold": 2, "key": 1, "
 """Result kinds that name parameters, and how many; ``key`` may go without."""
 
 CLAUSES = (
-    "consumes splits reads returns wraps keeps forwards runs pure effect state mutates succeeds stateless aliases arrays ordered outlines inside"
+    "consumes splits reads returns wraps keeps forwards runs back pure effect state mutates succeeds stateless aliases arrays ordered outlines inside"
 ).split()
 ROLES = frozenset("optimizer collections params fields".split())
 """What a successor is: the state of an optimizer, the collections of a model, what an optimizer step makes, a copy
@@ -103,6 +104,9 @@ _MODES = frozenset(
 )
 COMPILED = frozenset(("jit", "nnx-jit"))
 """The transforms that compile a function once for each shape of its arguments, and keep the code."""
+
+UNFLATTENS = frozenset("jit nnx-jit vmap grad scan fori while map cond inline".split())
+"""The transforms that take arguments apart, and hand the function new containers: nobody else sees an edit of those."""
 
 _EFFECTS = frozenset("print input io environ log breakpoint sleep host-rng clock seed".split())
 _ANYTHING = frozenset(("self", "keys"))
@@ -137,6 +141,7 @@ class Signature(Struct, frozen=True):
     keeps: tuple[str, ...] = ()
     unless: str = ""
     forwards: str = ""
+    back: bool = False
     pure: bool = False
     effect: str = ""
     states: tuple[str, ...] = ()
@@ -200,10 +205,10 @@ def _clause(signature: Signature, clause: str) -> Signature:
         return replace(signature, returns=_result(words[:1]), given=words[2])
     if verb == "returns":
         return replace(signature, returns=_result(words))
-    if verb == "pure":
+    if verb in ("pure", "back"):
         if words:
-            raise SignatureError(f"`pure` stands alone: `{clause}`")
-        return replace(signature, pure=True)
+            raise SignatureError(f"`{verb}` stands alone: `{clause}`")
+        return replace(signature, pure=True) if verb == "pure" else replace(signature, back=True)
     if verb == "effect":
         if len(words) != 1:
             raise SignatureError(f"`effect` takes one word: `{clause}`")

@@ -4,9 +4,10 @@ TABLE = """
 jax.{jit,pjit}(fun): wraps fun as jit
 jax.experimental.pjit.pjit(fun): wraps fun as jit
 jax.{vmap,pmap,xmap,soft_pmap}(fun, in_axes): wraps fun as vmap
-jax.{grad,value_and_grad,jacfwd,jacrev,jacobian,hessian}(fun): wraps fun as grad
-jax.{checkpoint,remat,custom_jvp,custom_vjp,custom_gradient,named_call,
+jax.{grad,value_and_grad,jacfwd,jacrev,jacobian,hessian}(fun, argnums): wraps fun as grad
+jax.{checkpoint,remat,custom_jvp,custom_vjp,custom_gradient,
     custom_batching.custom_vmap}(fun): wraps fun as inline
+jax.named_call(fun): wraps fun
 jax.ad_checkpoint.{checkpoint,remat}(fun): wraps fun as inline
 jax.{shard_map,experimental.shard_map.shard_map}(f, mesh): wraps f as inline
 jax.{linearize,vjp,jvp}(fun, primals): runs fun as grad
@@ -42,10 +43,10 @@ flax.nnx.{shard_map}(f): wraps f as nnx
 flax.nnx.vmap(f): wraps f as nnx
 flax.nnx.{grad,value_and_grad,remat,checkpoint,custom_vjp}(f): wraps f as nnx
 flax.nnx.{scan}(f): wraps f as nnx
-flax.nnx.cond(pred, true_fun, false_fun): runs true_fun false_fun as cond
-flax.nnx.switch(index, branches): runs branches as cond
-flax.nnx.fori_loop(lower, upper, body_fun, init_val): runs body_fun as fori
-flax.nnx.while_loop(cond_fun, body_fun, init_val): runs cond_fun body_fun as while
+flax.nnx.cond(pred, true_fun, false_fun): runs true_fun false_fun as cond; back
+flax.nnx.switch(index, branches): runs branches as cond; back
+flax.nnx.fori_loop(lower, upper, body_fun, init_val): runs body_fun as fori; back
+flax.nnx.while_loop(cond_fun, body_fun, init_val): runs cond_fun body_fun as while; back
 flax.nnx.eval_shape(f): wraps f as shape
 flax.linen.{jit,remat,checkpoint,scan,vmap,map_variables}(target): returns same target
 flax.linen.{compact,nowrap}(fun): returns same fun

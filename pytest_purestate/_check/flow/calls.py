@@ -16,7 +16,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from pytest_purestate._check import ir
-from pytest_purestate._check.apis import COMPILED, ELEMENTS, OBJECTS, Signature, is_question
+from pytest_purestate._check.apis import COMPILED, ELEMENTS, OBJECTS, UNFLATTENS, Signature, is_question
 from pytest_purestate._check.flow import (
     aliases,
     builtin,
@@ -43,7 +43,7 @@ from pytest_purestate._check.flow.facts import (
     SharedStream,
     Trace,
 )
-from pytest_purestate._check.flow.options import fixed_parameters, settled
+from pytest_purestate._check.flow.options import fixed_parameters, settled, shared_parameters
 from pytest_purestate._check.flow.results import COMPARES, children, reads
 from pytest_purestate._check.flow.state import merge, merge_values
 from pytest_purestate._check.flow.summary import Substitution, Summary
@@ -59,6 +59,7 @@ from pytest_purestate._check.flow.values import (
     Ext,
     Func,
     Guards,
+    Later,
     Origin,
     Part,
     Partial,
@@ -70,6 +71,7 @@ from pytest_purestate._check.flow.values import (
     Value,
     Wrapped,
     bounded,
+    contradicts,
     leaves,
     spelled,
     unique,
@@ -78,6 +80,7 @@ from pytest_purestate._check.flow.values import (
 from pytest_purestate._check.model import Confidence
 
 if TYPE_CHECKING:
+    from pytest_purestate._check.flow.classes import ClassInfo
     from pytest_purestate._check.flow.interpret import Interpreter
 
 __all__ = ["Args", "bind_method", "call", "call_value", "decorate", "note_effect", "statement_call"]
@@ -324,7 +327,8 @@ def _either(it: Interpreter, options: Sequence[tuple[Value, Guards]], run: Calla
     base = it.state
     states, results = [], []
     mark = ("either", next(unique))
-    for number, (option, guards) in enumerate(options[:4]):
+    met = [(option, guards) for option, guards in options if not contradicts(guards, base.path)] or options
+    for number, (option, guards) in enumerate(met[:4]):
         frame.state = base.fork({mark: number, **guards})
         value = run(option)
         if frame.state is not None:
@@ -604,17 +608,41 @@ def _is_fixed(it: Interpreter, swap: Substitution, refs: dict[Root, int], own: R
 def _replay_called(
     it: Interpreter, summary: Summary, swap: Substitution, refs: dict[Root, int], ref: int
 ) -> None:
-    """Spend the keys inside the functions that the callee was handed and calls."""
+    """Spend the keys inside the functions that the callee was handed and calls, and bind what those bind anew."""
     for place, when in summary.called:
         guards = swap.feasible(when)
         value = swap.value(place)
         if guards is None:
             continue
+        _rebind_by(it, value)
         if isinstance(value, Sym) and value.root.kind == "param":
             it.frame.called.setdefault(value, {**it.state.path, **guards})
         elif isinstance(value, Wrapped | Partial | Choice):
             at = refs.get(place.root, ref)
             keys.spend_kept(it, value, at, ref, _called_as(summary.function), "call", guards=guards)
+
+
+def _rebind_by(it: Interpreter, function: Value) -> None:
+    """Bind what a function of the project binds anew that somebody else calls: to what is not known."""
+    receiver: Value = function.receiver if isinstance(function, Bound) else NOTHING
+    func: Value | None = function.func if isinstance(function, Bound) else function
+    owner = func.context.interpreter if isinstance(func, Func) else None
+    if not isinstance(func, Func) or owner is None:
+        return
+    frame = it.frame
+    summary = summarise.summary_of(owner, func)
+    it.frame = frame
+    if summary is None:
+        return
+    known = {held.root: _captured(it, func, name, held) for name, held in summary.free.items()}
+    known |= {sym.root: receiver for param, sym in summary.params if param.name == func.function.receiver}
+    for place, _ in summary.stores:
+        base = known.get(place.root)
+        if not place.path:
+            _rebind(it, func, place, Sym(Root("local", place.root.type)))
+        elif isinstance(base, Sym):
+            stored = Sym(base.root, (*base.path, *place.path))
+            it.state.heap[stored] = Sym(Root("local", types.typeof(it, stored)))
 
 
 def _replay_edits(
@@ -628,6 +656,8 @@ def _replay_edits(
             continue
         if mutation.how in edits.MUTATORS and not edits.is_plain_container(it, place):
             continue  # the method is another one than that of a list or dict
+        if _is_of_copy(it, mutation, place):
+            continue
         if mutation.place.root.kind == "param":
             variables.edited(it, place, None, ref)
         if mutation.how != "setattr":
@@ -700,6 +730,15 @@ def _told(it: Interpreter, values: Sequence[Value]) -> tuple[bool, frozenset[Sym
     return not places, places
 
 
+def _is_of_copy(it: Interpreter, mutation: Mutation, place: Sym) -> bool:
+    """Whether what a callee edits is a container that the transform around it made anew of an argument."""
+    shared, root = it.frame.shared_given, mutation.place.root
+    if shared is None or root.kind != "param" or root.name in shared:
+        return False
+    container = mutation.how.partition(":")[0] in ("setitem", "delitem", *edits.MUTATORS)
+    return container and types.typeof(it, place).kind not in ("numpy", "graph")
+
+
 def _brought(it: Interpreter, swap: Substitution, source: Root) -> frozenset[Root]:
     """What an object that a callee stores something of is made of here."""
     return frozenset((source,)) if source.kind == "local" else types.sources(it, swap.value(Sym(source)))
@@ -725,8 +764,13 @@ def _instantiate(it: Interpreter, value: ClassValue, args: Args, ref: int) -> Va
         it.state.heap[sym.child((".", name))] = given[0]
     if not args.star:
         for field_ in fields[len(args.pos) :]:
-            if field_.name not in args.kw and isinstance(field_.default, Const):
-                it.state.heap[sym.child((".", field_.name))] = field_.default
+            if field_.name in args.kw or "**" in args.kw:
+                continue
+            place = sym.child((".", field_.name))
+            if isinstance(field_.default, Const):
+                it.state.heap[place] = field_.default
+            elif (kind := _factory_made(info, field_.default)) is not None:
+                it.state.heap[place] = it.fresh(kind, ref, "new:field")
     if info.family[0] == "namedtuple":
         sym.root.size = len(fields)
     successions.assemble(it, sym, tuple(info.fields()))
@@ -734,6 +778,17 @@ def _instantiate(it: Interpreter, value: ClassValue, args: Args, ref: int) -> Va
     if isinstance(after, Func):
         _call_function(it, after, Args([(sym, ref)]), ref)
     return sym
+
+
+def _factory_made(info: ClassInfo, default: Value | None) -> Type | None:
+    """The type of the container that ``field(default_factory=...)`` makes anew for each instance."""
+    owner = info.context.interpreter
+    if owner is None or not isinstance(default, Sym):
+        return None
+    frame = owner.module_frame
+    made = (frame.state or frame.last).heap.get(default.child((".", "made")))
+    type_ = types.typeof(owner, made)
+    return type_ if type_.kind in ("list", "dict", "set") else None
 
 
 # --- transforms ----------------------------------------------------------------------------
@@ -744,6 +799,7 @@ def mark_traced(
 ) -> None:
     """Note that a function of this module is traced, through partial, bound methods and other transforms."""
     fixed = fixed_parameters(value, options or {})
+    shared = _shared(value, signature.mode, signature.wraps, options or {})
     while isinstance(value, Partial | Wrapped | Bound):
         value = (value.func or NOTHING) if isinstance(value, Bound) else value.func
     if isinstance(value, Choice):
@@ -753,7 +809,9 @@ def mark_traced(
     if isinstance(value, ClassValue):
         value = value.info.find("__call__") or NOTHING
     if isinstance(value, Func) and value.context is it.context:
-        trace = Trace(signature.name, signature.mode, ref, it.context, it.frame.function, fixed)
+        trace = Trace(
+            signature.name, signature.mode, ref, it.context, it.frame.function, fixed, shared, signature.back
+        )
         if not it.frame.glance:  # else it is asked for the shapes of what it would give
             it.context.facts.wet.add(value.function)
         it.context.facts.traced.setdefault(value.function, trace)
@@ -762,6 +820,15 @@ def mark_traced(
             it.context.facts.traced.setdefault(around.function, trace)
         if signature.mode in COMPILED:
             it.context.facts.compiled.setdefault(value.function, trace)
+
+
+def _shared(function: Value, mode: str, wraps: bool, options: Mapping[str, Value]) -> frozenset[str] | None:
+    """The parameters that a transform hands the caller's own containers; None where it hands over all as they are."""
+    if mode not in UNFLATTENS:
+        return None
+    if not wraps:  # ``vjp(f, *primals)`` differentiates by all
+        return fixed_parameters(function, options)
+    return shared_parameters(function, mode, options)
 
 
 def mark_dry(it: Interpreter, functions: Sequence[Value]) -> None:
@@ -787,10 +854,12 @@ def _call_wrapped(it: Interpreter, callee: Wrapped, args: Args, ref: int, verb: 
         donation.donate(it, callee, args, ref, verb)
     traces = callee.mode not in ("memo", "handler")
     it.frame.tracing += traces
+    outer, it.frame.shared_given = it.frame.shared_given, _shared(callee.func, callee.mode, True, options)
     if callee.mode == "vmap":
         result = _call_mapped(it, callee, args, ref, verb, options)
     else:
         result = _call(it, callee.func, args, ref, verb)
+    it.frame.shared_given = outer
     it.frame.tracing -= traces
     if callee.mode == "grad":
         aux = options.get("has_aux") == Const(True)
@@ -1249,6 +1318,7 @@ def _mutator(
         return value
     elif name == "pop":
         index = it.as_index(args.pos[0][0]) if args.pos else Sym(Root("local"))
+        it.frame.popped.add(base.child(("[", index)))
         return it.step(base, ("[", index))
     elif name == "setdefault" and len(args.pos) > 1:
         return it.step(base, ("[", it.as_index(args.pos[0][0])))
@@ -1364,13 +1434,17 @@ def _apply_signature(
         _note_pure(it, ref, "split" if signature.how == "split" else "fold_in", "", UNKNOWN, Confidence.HIGH)
     elif signature.pure and not signature.callbacks:
         old = args.named(params, signature.succeeds[0]) if signature.succeeds else None
+        makes = signature.returns[0] == "state" or (signature.how == "init" and bool(signature.consumes))
+        starts = receiver is not None and not signature.succeeds and makes
         _note_pure(
             it,
             ref,
             verb,
-            signature.name,
+            signature.name.removeprefix("@") if starts else signature.name,
             types.typeof(it, receiver),
-            Confidence.HIGH,
+            Confidence.LOW
+            if starts
+            else Confidence.HIGH,  # useless, but there is nothing that it would advance
             old[1] if old is not None else 0,
         )
     result = _result(it, signature, receiver, args, ref, verb, name)
@@ -1481,8 +1555,11 @@ def _callbacks(it: Interpreter, signature: Signature, args: Args, ref: int, verb
                 )
             else:
                 functions.append(branches)
+    given_by_place = zip(signature.params, args.pos, strict=False)
+    every = {name: entry[0] for name, entry in given_by_place if name in ("argnums", "in_axes")}
+    every |= {name: value for name, (value, _) in args.kw.items()}
     options = tuple(
-        (key, settled(it, value)) for key, (value, _) in args.kw.items() if key not in signature.callbacks
+        (name, settled(it, value)) for name, value in every.items() if name not in signature.callbacks
     )
     if signature.wraps:
         held = [entry for entry in (args.named(signature.params, p) for p in signature.keeps) if entry]
@@ -1505,7 +1582,12 @@ def _callbacks(it: Interpreter, signature: Signature, args: Args, ref: int, verb
         return Wrapped(functions[0], signature.mode, signature.name, options, kept)
     traces = signature.mode not in ("tree", "call")
     it.frame.tracing += traces
+    shared = [_shared(function, signature.mode, False, dict(options)) for function in functions]
+    outer, it.frame.shared_given = it.frame.shared_given, None
+    if signature.mode in UNFLATTENS:
+        it.frame.shared_given = frozenset().union(*(names for names in shared if names))
     result = _run(it, signature, functions, args, ref)
+    it.frame.shared_given = outer
     it.frame.tracing -= traces
     return result
 

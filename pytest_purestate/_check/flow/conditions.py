@@ -14,6 +14,7 @@ from pytest_purestate._check.flow.values import (
     NOTHING,
     UNKNOWN,
     Choice,
+    ClassValue,
     Const,
     Ext,
     Guards,
@@ -83,6 +84,8 @@ def assume(it: Interpreter, test: ir.Expr) -> tuple[Guards, Guards]:
         no, yes = _told_apart(it, value, lambda option: isinstance(option, Const) and not option.value)
         return yes, no
     key: object = ("true", value) if isinstance(value, Sym) else ("?", next(unique))
+    if isinstance(test, ir.Call):
+        key = _class_asked(it, test) or key
     return {key: True, **_narrowed(it, test)}, {key: False}
 
 
@@ -110,6 +113,18 @@ def _narrowed(it: Interpreter, test: ir.Expr) -> Guards:
         return {}
     it.narrowed.add(place.root)
     return {("type", place): told}
+
+
+def _class_asked(it: Interpreter, test: ir.Call) -> object:
+    """The condition that an object is of a class, which is one however often it is asked; None for other calls."""
+    if len(test.args) != 2 or types.static_value(it, test.func) != Ext("builtins.isinstance"):
+        return None
+    asked, of = (arg.value for arg in test.args)
+    value = it.glanced(asked) if isinstance(asked, ir.Name) else NOTHING
+    cls = types.static_value(it, of)
+    tracer = isinstance(cls, Ext) and cls.name.rpartition(".")[2] == "Tracer"  # that asks who runs it
+    known = isinstance(value, Sym) and isinstance(cls, Ext | ClassValue) and not tracer
+    return ("isa", value, cls) if known else None
 
 
 def _may_change(left: Const, right: Const) -> bool:

@@ -183,6 +183,7 @@ def mutate(
         it.frame.caught,
         it.state.path,
         _below_copy(it, base, base_node),
+        any(Sym(base.root, base.path[:depth]) in it.frame.popped for depth in range(1, len(base.path) + 1)),
     )
     if how == "setattr" and base in it.frame.statics:
         statics.changed(it, base, fact)

@@ -166,7 +166,8 @@ class Mutation(Struct, frozen=True, eq=False):
     Python value at trace time. ``sources`` are the objects that the stored value was made of: parameters,
     captured variables, and arrays and keys made here. ``caught`` are the exceptions that the code around it awaits.
     ``guards`` are the conditions under which it happens.
-    ``copied``: a shallow copy was made before, and the edit goes below what it copied.
+    ``copied``: a shallow copy was made before, and the edit goes below what it copied. ``taken``: the object was
+    popped out of what the caller holds.
     """
 
     context: ModuleContext
@@ -185,6 +186,7 @@ class Mutation(Struct, frozen=True, eq=False):
     caught: frozenset[str] = frozenset()
     guards: Guards = field(default_factory=dict)
     copied: bool = False
+    taken: bool = False
 
 
 class Handed(Struct, eq=False):
@@ -429,6 +431,7 @@ class Lost(Struct, frozen=True, eq=False):
     into a step, ``out`` when it went out of sight. ``through`` a function of the project, made at ``origin``.
     ``trained``: whether the parameters beside it are the function's ``own``, ``advanced`` by it, or ``other`` than those. ``others``: another one of the role is looked at.
     ``parts``: some of its parts are looked at, and it goes nowhere as a whole. ``named``: a name says what it is.
+    ``field``: no more than this attribute of the old value is returned, in something made of it.
     """
 
     ref: int
@@ -447,6 +450,7 @@ class Lost(Struct, frozen=True, eq=False):
     others: bool
     parts: bool
     named: bool
+    field: str = ""
 
 
 class SharedDefault(Struct, frozen=True, eq=False):
@@ -489,7 +493,8 @@ class Trace(Struct, frozen=True, eq=False):
     """Why a function is traced: the transform, and where it was applied (``place``: in which function).
 
     ``fixed`` are the parameters that are Python values while it is traced: static ones, and those that a bound
-    method or ``partial`` brings along.
+    method or ``partial`` brings along. ``shared`` are those whose containers are the caller's own; None where all are.
+    ``back``: edits of objects of nnx are handed back to the caller.
     """
 
     api: str
@@ -498,6 +503,12 @@ class Trace(Struct, frozen=True, eq=False):
     context: ModuleContext
     place: ir.Function | None = None
     fixed: frozenset[str] = frozenset()
+    shared: frozenset[str] | None = None
+    back: bool = False
+
+    def copies(self, name: str) -> bool:
+        """Whether a parameter is given new containers by the transform, which nobody else sees."""
+        return self.shared is not None and name not in self.shared
 
 
 class FunctionFacts(Struct, eq=False):

@@ -28,12 +28,16 @@ class Loop:
 
 
 class Product(NamedTuple):
-    """A successor as a call made it: the call, where the result got its name (or a place of its own), the name."""
+    """A successor as a call made it: the call, where the result got its name (or a place of its own), the name.
+
+    ``old`` is the variable that holds the old value then, or an empty string.
+    """
 
     call: int
     ref: int
     name: str
     passes: tuple[tuple[int, int], ...]
+    old: str = ""
 
 
 class Late(NamedTuple):
@@ -70,6 +74,7 @@ class Frame:
         self.calling = -1  # the expression that is looked up to be called
         self.jitted: dict[str, int] = {}  # names of compiled functions that were made here, and where
         self.before: dict[str, Value] = {}  # the names before the loop around began
+        self.popped: set[Sym] = set()  # what was taken out of containers
         self.replay = 0
         self.statement = -1
         self.alone = -1  # the call that the statement consists of: its result is let go
@@ -112,6 +117,9 @@ class Frame:
         )
         self.glance = 0  # how many looks at no more than what a value is made like enclose this
         self.tracing = 0  # how many transforms enclose this call
+        self.shared_given: frozenset[str] | None = (
+            None  # parameters that the transform around this call hands the caller's containers, if it hands others new ones
+        )
         self.given: list[tuple[Sym, Donation]] = []  # parameters and captured variables that were donated
         self.pure: tuple[int, str, str, Type, Confidence, int] | None = None
         self.yields: list[Value] = []  # where a buffer was lent before

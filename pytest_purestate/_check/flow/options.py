@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pytest_purestate._check.flow.calls import Args
     from pytest_purestate._check.flow.interpret import Interpreter
 
-__all__ = ["Picked", "fixed_parameters", "parameters", "picked", "settled"]
+__all__ = ["Picked", "fixed_parameters", "parameters", "picked", "settled", "shared_parameters"]
 
 
 STATIC_NUMBERS = ("static_argnums", "static_broadcasted_argnums")
@@ -79,6 +79,19 @@ def fixed_parameters(function: Value, options: Mapping[str, Value]) -> frozenset
     ]
     names = [str(name) for name in _listed(options.get("static_argnames"), str)]
     return frozenset((*(name for name in every if name not in left), *static, *names))
+
+
+def shared_parameters(function: Value, mode: str, options: Mapping[str, Value]) -> frozenset[str]:
+    """The parameters of the function inside that a transform gives the caller's own containers, not new ones.
+
+    They are those that are no arguments of a call, and under ``grad`` those that it does not differentiate by.
+    """
+    fixed = fixed_parameters(function, options)
+    left = parameters(function)
+    if mode != "grad" or left is None:
+        return fixed
+    numbers = set(_numbers(options, "argnums")) if "argnums" in options else {0}
+    return fixed.union(name for at, name in enumerate(left) if not numbers.intersection((at, at - len(left))))
 
 
 def _numbers(options: Mapping[str, Value], *names: str) -> Iterator[int]:

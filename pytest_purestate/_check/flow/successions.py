@@ -246,10 +246,18 @@ def name(it: Interpreter, value: Value, target: ir.Name, node: object) -> None:
         return
     seen = target.id in frame.declared or (frame.function is None and not target.id.startswith("_"))
     for root in _successors(value):
-        frame.products.setdefault(root, Product(node.value.ref, target.ref, target.id, frame.passes))
+        old = _variable(it, root)
+        frame.products.setdefault(root, Product(node.value.ref, target.ref, target.id, frame.passes, old))
         if seen:  # others may look at it
             frame.looked.add(root)
             frame.whole.add(root)
+
+
+def _variable(it: Interpreter, made: Root) -> str:
+    """The variable that holds the value whose place a successor takes."""
+    old = made.succeeds.old if made.succeeds is not None else None
+    names = (name for name, held in it.state.env.items() if isinstance(held, Sym) and held == old)
+    return next(names, "")
 
 
 def handed_on(frame: Frame, value: Value | None) -> None:
@@ -338,7 +346,7 @@ def find_lost(it: Interpreter, frame: Frame) -> None:
             continue  # one function run more than once, as sharpness-aware training does, of which one run counts
         fields = [] if parts or known.role != "fields" else _fields(frame, root, olds)
         made = [(root.succeeds, product.passes) for root, product in group]
-        kept, where = _kept(it, frame, olds, fields, made)
+        kept, where, field = _kept(it, frame, olds, fields, made)
         if not kept and known.role == "optimizer" and _anew(frame, group):
             kept = "anew"
         elif not kept and known.role == "optimizer" and not product.passes and _is_started(known.old):
@@ -349,9 +357,9 @@ def find_lost(it: Interpreter, frame: Frame) -> None:
         frame.facts.lost.setdefault(
             ref,
             Lost(
-                ref, product.call, product.name, known.role, _called(olds), kept, where, applied,
+                ref, product.call, product.name, known.role, _called(olds, product.old), kept, where, applied,
                 known.sure, through, names, root.origin, _trained(frame, known), any(_role(other) == known.role for other, _ in carried),
-                parts, known.named,
+                parts, known.named, field,
             ),
         )  # fmt: skip
 
@@ -426,7 +434,10 @@ def _meet(place: Sym, other: Sym) -> bool:
     return place.root is other.root and all(a == b for a, b in zip(place.path, other.path, strict=False))
 
 
-def _called(olds: Sequence[Sym]) -> str:
+def _called(olds: Sequence[Sym], variable: str = "") -> str:
+    """What the old value is called: as it came in, or as the variable that holds it if it is an item of something."""
+    if variable and olds and any(kind == "[" for kind, _ in olds[0].path):
+        return variable
     outside = [old for old in olds if old.root.kind != "local"]
     names = [old.root.name + spelled(old.path) for old in (*outside, *olds) if old.root.name]
     return names[0] if names else "the old value"
@@ -441,15 +452,17 @@ def _fields(frame: Frame, made: Root, olds: Sequence[Sym]) -> list[Sym]:
 
 def _kept(
     it: Interpreter, frame: Frame, olds: Sequence[Sym], fields: Sequence[Sym], made: Sequence[_Made]
-) -> tuple[str, int]:
-    """How the old value lives on: returned, kept by self, met again by the loop, or by the caller; and where."""
+) -> tuple[str, int, str]:
+    """How the old value lives on: returned, kept by self, met again by the loop, or by the caller; where, and what of it."""
     (first, before), *others = made
     for known, passes in others:
         if first is not None and known is not None and known.old == first.old and passes != before:
-            return "loop", -1
+            return "loop", -1, ""
     for number, (value, state) in enumerate(frame.returns):
-        if any(_hands_back(it, frame, value, state, old) for old in (*olds, *fields)):
-            return "returned", frame.exits[number] if number < len(frame.exits) else -1
+        back = next((old for old in (*olds, *fields) if _hands_back(it, frame, value, state, old)), None)
+        if back is not None:
+            only = "" if back in olds else str(back.path[-1][1])
+            return "returned", frame.exits[number] if number < len(frame.exits) else -1, only
     function = frame.function
     for old in olds:
         if old.root.kind == "param":
@@ -458,8 +471,8 @@ def _kept(
                 and function.owner is not None
                 and function.params[0].name == old.root.name
             )
-            return ("self" if own and old.path else "caller"), -1
-    return ("captured" if any(old.root.kind == "free" for old in olds) else ""), -1
+            return ("self" if own and old.path else "caller"), -1, ""
+    return ("captured" if any(old.root.kind == "free" for old in olds) else ""), -1, ""
 
 
 def _anew(frame: Frame, group: Sequence[tuple[Root, Product]]) -> bool:

@@ -14,14 +14,14 @@ __all__ = ["edited_copies"]
 
 _COPYING = frozenset("jit vmap grad scan fori while map cond".split())
 """The transforms that hand a function a copy of each argument; those of nnx put the edits back."""
-_EDITS = frozenset(("setattr", "setitem", "update", "nnx.update"))
+_EDITS = frozenset(("setattr", "setitem", "update", "apply_gradients", "nnx.update"))
 
 
 def edited_copies(module: ModuleFacts, code: str) -> Iterator[Finding]:
     """One finding for each object of nnx that is edited in a copy, and of which nothing is returned."""
     for facts, trace in module.traced_functions():
         direct = module.traced.get(facts.function) if facts.function is not None else None
-        if trace.mode not in _COPYING:
+        if trace.mode not in _COPYING or trace.back:
             continue
         back = _handed_back(facts)
         done: set[Root] = set()

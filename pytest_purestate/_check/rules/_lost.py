@@ -16,7 +16,11 @@ def lives_on(module: ModuleFacts, facts: FunctionFacts, lost: Lost) -> tuple[Lab
         span = lost.origin.context.callee_span(lost.origin.ref)
         labels = (Label(span, "the new value is made here", lowered.source.path),)
     if lost.kept == "returned" and lost.where >= 0:
-        return (*labels, module.label(lost.where, f"`{lost.old}` is returned as it was"))
+        if lost.old == lost.name:
+            what = f"the old `{lost.field or lost.old}`"
+        else:
+            what = f"the `{lost.field}` of `{lost.old}`" if lost.field else f"`{lost.old}`"
+        return (*labels, module.label(lost.where, f"{what} is returned as it was"))
     if lost.kept == "loop":
         return (*labels, module.label(lost.call, f"every iteration starts from the same `{lost.old}`"))
     return labels

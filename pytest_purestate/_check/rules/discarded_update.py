@@ -133,7 +133,7 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
                 primary=module.label(dropped.statement, "this statement has no effect"),
                 help=f"bind the result: `{name} = {' '.join(text.split())[:60]}`"
                 if name
-                else "bind the result to a name, or return it",
+                else "bind the result to a name, or return it; if nobody needs it, remove the call",
                 confidence=dropped.confidence,
                 fix=_fix(module, dropped, name),
                 scope=scope_of(facts),

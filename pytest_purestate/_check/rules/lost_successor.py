@@ -118,6 +118,8 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
                 if lost.kept == "last"
                 else f"`{lost.old}` is returned as it was, and the step to `{lost.name}` is lost on this way"
                 if lost.kept == "branch"
+                else f"the new `{lost.name}` is never {use}: the old one stays as it was"
+                if lost.name == lost.old
                 else f"{what}, the successor of `{lost.old}`, is never {use}: `{lost.old}` stays as it was",
                 primary=module.label(
                     lost.ref,
@@ -132,7 +134,7 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
                 related=(module.label(lost.where, f"`{lost.name}` is made here"),)
                 if lost.kept == "branch"
                 else lives_on(module, facts, lost),
-                help=f"carry the new value on in place of `{lost.old}`",
+                help=f"carry the new value on in place of {'the old one' if lost.name == lost.old else f'`{lost.old}`'}",
                 confidence=confidence,
                 scope=scope_of(facts),
             )

@@ -51,7 +51,8 @@ from collections.abc import Iterator
 from pytest_purestate._check import ir
 from pytest_purestate._check.flow.classes import is_graph
 from pytest_purestate._check.flow.facts import FunctionFacts, ModuleFacts, Mutation
-from pytest_purestate._check.flow.values import Root, Sym
+from pytest_purestate._check.flow.outlives import is_expected_back, is_read_behind
+from pytest_purestate._check.flow.values import Root, Sym, spelled
 from pytest_purestate._check.model import Confidence, Finding, Label, Rule, Severity
 from pytest_purestate._check.rules._reuse import scope_of
 
@@ -70,6 +71,7 @@ _STATE_NAMES = frozenset(
     ]
 )
 _STATE_NAME = re.compile(r"(^|_)(params|state|weights|variables|stats|grads)(_|$)")
+_SPELLED = re.compile(r"[\w.]+(\[[^\[\]]*\]|\.\w+)*")
 _HOW = {
     "setitem": "an item is assigned here",
     "delitem": "an item is deleted here",
@@ -78,6 +80,43 @@ _HOW = {
 
 
 def _confidence(module: ModuleFacts, facts: FunctionFacts, mutation: Mutation) -> Confidence | None:
+    """How sure it is that a state is edited where that is wrong; None when nothing says so."""
+    sure = _is_state(module, facts, mutation)
+    if sure is None or not _is_of_copy(module, facts, mutation) or not _outlives(facts, mutation):
+        return sure
+    return sure if _is_expected_back(module, facts, mutation) else Confidence.LOW
+
+
+def _is_expected_back(module: ModuleFacts, facts: FunctionFacts, mutation: Mutation) -> bool:
+    """Whether a caller goes on with what it takes to be edited."""
+    function = facts.function
+    if function is None:
+        return False
+    bodies = [each.function.body for each in module.functions if each.function is not None]
+    bodies.append(module.context.lowered.module.body)
+    return is_expected_back(
+        bodies, function, module.traced[function].ref, mutation.place.root.name, mutation.target
+    )
+
+
+def _is_of_copy(module: ModuleFacts, facts: FunctionFacts, mutation: Mutation) -> bool:
+    """Whether the edited container is one that a transform made anew for this call of the function."""
+    root, trace = (
+        mutation.place.root,
+        module.traced.get(facts.function) if facts.function is not None else None,
+    )
+    own = root.kind == "param" and root.owner is facts.function and mutation.visible == "caller"
+    return own and trace is not None and mutation.how != "augmented" and trace.copies(root.name)
+
+
+def _outlives(facts: FunctionFacts, mutation: Mutation) -> bool:
+    """Whether what is edited is looked at again, or returned."""
+    if mutation.taken or _is_returned(facts, mutation.place):
+        return True
+    return facts.function is not None and is_read_behind(facts.function, mutation.ref, mutation.target)
+
+
+def _is_state(module: ModuleFacts, facts: FunctionFacts, mutation: Mutation) -> Confidence | None:
     """How sure it is that a state is edited; None when nothing says so."""
     root, type_ = mutation.place.root, mutation.type
     if mutation.how.startswith("setattr") or mutation.how == "nnx.update":
@@ -202,13 +241,27 @@ def _of_caller(root: Root) -> bool:
     return root.kind == "param"
 
 
-def _message(module: ModuleFacts, mutation: Mutation, name: str) -> str:
+def _name(module: ModuleFacts, mutation: Mutation) -> str:
+    """What the edited object is called: as it is spelled, or as it is known where a whole expression is handed over."""
+    name = " ".join(module.text(mutation.target).split())
+    if mutation.how in ("setitem", "delitem") and mutation.through is None:
+        name = name.rpartition("[")[0] or name
+    place = mutation.place
+    return name if _SPELLED.fullmatch(name) or not place.root.name else place.root.name + spelled(place.path)
+
+
+def _message(module: ModuleFacts, facts: FunctionFacts, mutation: Mutation, name: str) -> str:
     if mutation.visible == "memo":
         return f"`{name}` belongs to the cache of a memoised function and is edited in place"
     if mutation.visible == "frozen":
         return f"`{name}` belongs to a frozen state and is edited in place"
     if mutation.how == "augmented":
         return f"`{name}` is a buffer of the caller and is overwritten in place"
+    if _is_of_copy(module, facts, mutation) and facts.function is not None:
+        api = module.traced[facts.function].api.removeprefix("@")
+        return (
+            f"the edit of `{name}` is lost: `{api}` hands over new containers, and nobody else sees this one"
+        )
     return f"state `{name}` of the caller is edited in place"
 
 
@@ -232,10 +285,7 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
             confidence = _confidence(module, facts, mutation)
             if confidence is None:
                 continue
-            name = module.text(mutation.target)
-            if mutation.how in ("setitem", "delitem"):
-                name = name.rpartition("[")[0] or name
-            name = " ".join(name.split())
+            name = _name(module, mutation)
             through = mutation.through
             related: tuple[Label, ...] = ()
             where = _HOW.get(mutation.how, f"`{mutation.how}` edits it here")
@@ -247,7 +297,10 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
                 while innermost.through is not None:
                     innermost = innermost.through
                 own = innermost.ref in direct and innermost.context is module.context
-                if through.evidence >= Confidence.MEDIUM or told or own:
+                evident = through.evidence >= Confidence.MEDIUM
+                if helper is not None and _is_of_copy(module, helper, through):
+                    evident = False  # a transform gives it new containers, this call does not
+                if evident or told or own:
                     continue  # the helper's own finding says it
                 lowered = through.context.lowered
                 related = (Label(lowered.span(through.ref), where, lowered.source.path),)
@@ -268,7 +321,7 @@ def check(module: ModuleFacts) -> Iterator[Finding]:
             yield Finding(
                 code=RULE.code,
                 path=module.path,
-                message=_message(module, mutation, name),
+                message=_message(module, facts, mutation, name),
                 primary=primary,
                 related=related,
                 help="build a new tree and return it, for example with `jax.tree.map`, "
