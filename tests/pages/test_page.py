@@ -260,6 +260,7 @@ def test_odd_characters_are_shown() -> None:
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "below").mkdir()
+    (tmp_path / "pyproject.toml").touch()  # nothing further up belongs to it
     monkeypatch.chdir(tmp_path / "below")
     return tmp_path
 

@@ -60,7 +60,7 @@ def test_files_that_cannot_be_read(pytester: pytest.Pytester) -> None:
         "  --> latin.py:1:1",
         "",
     ]
-    assert excerpt(result, " broken.py::PS001 ", " deep.py::PS004 ")[2] == "  --> broken.py:2:1"
+    assert excerpt(result, " broken.py::PS001 ", " deep.py::PS004 ")[2] == "  --> broken.py:2:7"
     (summary,) = excerpt(result, " purestate ====", " short test summary info ")[1:]
     assert summary == (
         "4 findings in 4 files (PS001 1, PS003 1, PS004 1, PS101 1); 1 file checked; "
