@@ -125,6 +125,47 @@ PS201 `batch["x"]` is a JAX array and cannot be assigned in place
    = help: JAX arrays are immutable: `batch["x"] = batch["x"].at[...].set(...)`
 """
 
+BATCH = """\
+import jax
+
+
+class Envs:
+    def __init__(self, env, seeds):
+        self.keys = jax.vmap(jax.random.key)(seeds)
+        self.env = env
+
+    def reset(self):
+        return jax.vmap(jax.random.normal)(self.keys)
+"""
+BATCH_SAYS = """\
+PS109 `reset` consumes `self.keys` and leaves it in place: the next call draws the same numbers
+  --> code.py:10:44
+   |
+10 |         return jax.vmap(jax.random.normal)(self.keys)
+   |                                            ^^^^^^^^^ consumed here and kept
+   = help: split each, spend one part and store the other: `jax.vmap(jax.random.split)(self.keys)`
+"""
+REMADE = """\
+import jax
+
+
+def run(config):
+    params = jax.random.normal(jax.random.key(config.seed), (3,))
+    return params + jax.random.uniform(jax.random.key(config.seed), (3,))
+"""
+REMADE_SAYS = """\
+PS101 key `jax.random.key(config.seed)` is used again after `normal` consumed it
+  --> code.py:6:40
+   |
+ 5 |     params = jax.random.normal(jax.random.key(config.seed), (3,))
+   |                                --------------------------- first consumed here
+ 6 |     return params + jax.random.uniform(jax.random.key(config.seed), (3,))
+   |                                        ^^^^^^^^^^^^^^^^^^^^^^^^^^^ the same key again, of the same seed
+   |                                        |
+   |                                        used again here
+   = help: make it once and split it, or tell the two apart with `jax.random.fold_in` and a number
+"""
+
 SWAPPED = """\
 import jax
 
@@ -156,6 +197,8 @@ PS104 key `rng` is used again after `normal` consumed it, while `_rng` is never 
         pytest.param(LOOP, LOOP_SAYS, id="loop"),
         pytest.param(HANDED, HANDED_SAYS, id="handed"),
         pytest.param(LOST, LOST_SAYS, id="lost"),
+        pytest.param(BATCH, BATCH_SAYS, id="batch"),
+        pytest.param(REMADE, REMADE_SAYS, id="remade"),
     ],
 )
 def test_says(

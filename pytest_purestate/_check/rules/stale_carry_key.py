@@ -82,6 +82,8 @@ def _help(stale: Stale, name: str) -> str:
         )
     if is_frozen(stale.place.root.type):
         return "split it, spend one part and return a copy of the object with the other"
+    if name.endswith(("keys", "rngs")):  # a batch, as its name says
+        return f"split each, spend one part and store the other: `jax.vmap(jax.random.split)({name})`"
     return f"split it, spend one part and store the other: `{name}, subkey = jax.random.split({name})`"
 
 
