@@ -571,8 +571,8 @@ def _may_differ(place: Sym) -> bool:
     """Whether what was folded in hides in an object that unseen code may have advanced in between."""
     for kind, data in place.path:
         data = data.base if kind == FOLD and isinstance(data, Linear) else data
-        if kind == FOLD and isinstance(data, Sym) and data.path:
-            return True
+        if kind == FOLD and isinstance(data, Sym) and any(map(_is_named, data.path)):
+            return True  # not so the row of an array
     return False
 
 
