@@ -126,6 +126,12 @@ class Args(Struct):
     def every(self) -> list[tuple[Value, int]]:
         return [*self.pos, *self.kw.values()]
 
+    def labelled(self, params: Sequence[str] = ()) -> list[tuple[str, Value, int]]:
+        """All arguments with their names: those of ``params`` for the positional ones, as far as they go."""
+        names = [*params, *([""] * len(self.pos))]
+        given = [*zip(names, self.pos, strict=False), *self.kw.items()]
+        return [(name, *entry) for name, entry in given]
+
     def behind(self, value: Value, ref: int) -> Args:
         return Args([(value, ref), *self.pos], self.kw, self.star)
 
@@ -1507,11 +1513,8 @@ def _is_sized(shape: tuple[Value, int] | None) -> bool:
 
 def _spend_every(it: Interpreter, signature: Signature, args: Args, ref: int, verb: str) -> None:
     """Spend whatever argument is, or is called, a key; one key under two names makes two streams alike."""
-    given = [(name, *entry) for name, entry in zip(signature.params, args.pos, strict=False)]
-    given += [("", *entry) for entry in args.pos[len(given) :]]
-    given += [(name, *entry) for name, entry in args.kw.items()]
     streams: dict[Sym, list[str]] = {}
-    for name, value, at in given:
+    for name, value, at in args.labelled(signature.params):
         if isinstance(value, Sym) and keys.is_called_key(it, value):
             others = streams.setdefault(value, [])
             if name and others and signature.how == "init":
@@ -1877,8 +1880,7 @@ def _unknown(it: Interpreter, args: Args, ref: int, verb: str, name: str = "") -
         _CLASS_NAME.match(verb) or verb == "__class__" or (verb != "update" and edits.is_mutator(verb, 1))
     )
     kind = "store" if stores else "unknown"  # `buffer.add(...)` keeps what it is given, whatever `buffer` is
-    given = [*(("", *each) for each in args.pos), *((name, *each) for name, each in args.kw.items())]
-    for param, value, at in given:
+    for param, value, at in args.labelled():
         keys.spend(it, value, at, ref, verb, kind, False, param=param)
         keys.spend_kept(it, value, at, ref, verb, kind, maybe=True)
     result = it.fresh(UNKNOWN, ref, verb)

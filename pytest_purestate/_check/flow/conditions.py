@@ -12,6 +12,7 @@ from pytest_purestate._check.flow.summary import decide
 from pytest_purestate._check.flow.values import (
     IMPOSSIBLE,
     NOTHING,
+    TRACING,
     UNKNOWN,
     Choice,
     ClassValue,
@@ -84,7 +85,7 @@ def assume(it: Interpreter, test: ir.Expr) -> tuple[Guards, Guards]:
         no, yes = _told_apart(it, value, lambda option: isinstance(option, Const) and not option.value)
         return yes, no
     key: object = ("true", value) if isinstance(value, Sym) else ("?", next(unique))
-    if isinstance(test, ir.Call):
+    if isinstance(test, ir.Call) and types.typeof(it, value) != TRACING:  # which asks who runs it
         key = _class_asked(it, test) or key
     return {key: True, **_narrowed(it, test)}, {key: False}
 
@@ -122,8 +123,7 @@ def _class_asked(it: Interpreter, test: ir.Call) -> object:
     asked, of = (arg.value for arg in test.args)
     value = it.glanced(asked) if isinstance(asked, ir.Name) else NOTHING
     cls = types.static_value(it, of)
-    tracer = isinstance(cls, Ext) and cls.name.rpartition(".")[2] == "Tracer"  # that asks who runs it
-    known = isinstance(value, Sym) and isinstance(cls, Ext | ClassValue) and not tracer
+    known = isinstance(value, Sym) and isinstance(cls, Ext | ClassValue)
     return ("isa", value, cls) if known else None
 
 

@@ -84,8 +84,6 @@ def _is_state(type_: Type) -> bool:
 
 def _through_frozen(it: Interpreter, node: ir.Expr) -> bool:
     """Whether the way to the edited object leads through an attribute of a frozen instance."""
-    if isinstance(edited := it.eval(node, moved=False), Sym) and types.typeof(it, edited).kind in OBJECTS:
-        return False
     while isinstance(node, ir.GetAttr | ir.GetItem):
         if isinstance(node, ir.GetAttr) and _is_state(types.typeof(it, it.eval(node.base, moved=False))):
             return True
@@ -164,7 +162,8 @@ def mutate(
         aliases.write(it, base, ref, target)
     seen, evidence = evidence_for(it, base, visible_to(base))
     made_here = base.root.kind == "local" and not base.path
-    if base_node is not None and how != "setattr" and not made_here and _through_frozen(it, base_node):
+    tree = base_node is not None and how != "setattr" and not made_here and type_.kind not in OBJECTS
+    if tree and base_node is not None and _through_frozen(it, base_node):
         seen, evidence = "frozen", Confidence.HIGH
     fact = Mutation(
         it.context,

@@ -26,7 +26,15 @@ from pytest_purestate._check.flow.facts import (
     Swap,
     draws,
 )
-from pytest_purestate._check.flow.results import Results, children, only_feeds, reaches, reads, results_of
+from pytest_purestate._check.flow.results import (
+    Results,
+    children,
+    flows_of,
+    only_feeds,
+    reaches,
+    reads,
+    results_of,
+)
 from pytest_purestate._check.flow.state import MAX_OPTIONS
 from pytest_purestate._check.flow.values import (
     FOLD,
@@ -410,7 +418,7 @@ def _is_instead(it: Interpreter, value: Value, drawn: Value) -> bool:
         for condition, outcome in it.state.path.items()
         if isinstance(condition, tuple) and condition[0] == "none" and outcome is True
     ]
-    return any(isinstance(place, Sym) and _NAMES_SEED.search(_last_name(place)) for place in missing)
+    return any(isinstance(place, Sym) and _NAMES_SEED.search(label_of(place)) for place in missing)
 
 
 def _asked(guards: Guards) -> Iterator[object]:
@@ -418,11 +426,6 @@ def _asked(guards: Guards) -> Iterator[object]:
     for condition in guards:
         if isinstance(condition, tuple):
             yield from condition[1:]
-
-
-def _last_name(place: Sym) -> str:
-    names = [str(name) for _, name in place.path if isinstance(name, str)]
-    return names[-1] if names else place.root.name
 
 
 def note_told(it: Interpreter, values: Sequence[Value]) -> None:
@@ -791,7 +794,7 @@ def _lower_harmless(frame: Frame) -> set[int]:
             use.kind != "split"
             and (
                 use.call in results.idle
-                or only_feeds(function.body, use.call, frame.outlines, frame.through | frame.quiet)
+                or only_feeds(results.flows, use.call, frame.outlines, frame.through | frame.quiet)
             )
             for use in uses
         )
@@ -817,14 +820,21 @@ def _drop_probes(frame: Frame) -> None:
     """
     if frame.function is None:
         return
-    facts, body = frame.context.facts, frame.function.body
-    for function, trace in facts.traced.items() if frame.outlines else ():
-        once = trace.place is frame.function and trace.mode in ("scan", "fori", "map")
-        if once and only_feeds(body, trace.ref, frame.outlines, frame.through):
+    facts = frame.context.facts
+    once = [
+        (function, trace.ref)
+        for function, trace in (facts.traced.items() if frame.outlines else ())
+        if trace.place is frame.function and trace.mode in ("scan", "fori", "map")
+    ]
+    if not once and not frame.facts.shared:
+        return
+    flows = flows_of(frame.function.body)
+    for function, call in once:
+        if only_feeds(flows, call, frame.outlines, frame.through):
             facts.dry.add(function)
             facts.wet.discard(function)
     for ref, shared in list(frame.facts.shared.items()):
-        if not reaches(frame.function.body, shared.call, (), frame.outlines):
+        if not reaches(flows, shared.call, (), frame.outlines):
             del frame.facts.shared[ref]
 
 

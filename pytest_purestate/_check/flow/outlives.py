@@ -23,7 +23,7 @@ def is_read_behind(function: ir.Function, statement: int, target: int) -> bool:
     its result is looked at.
     """
     nodes = list(_nodes(function.body, statement, None))
-    edited = next((node for node, _ in nodes if getattr(node, "ref", -1) == target), None)
+    edited = _node_at(nodes, target)
     chain = _chain(edited)
     if chain is None:
         return True
@@ -51,10 +51,7 @@ def is_expected_back(
         param: the parameter.
         target: what is edited.
     """
-    edited = next(
-        (node for node, _ in _nodes(function.body, -1, None) if getattr(node, "ref", -1) == target), None
-    )
-    chain = _chain(edited)
+    chain = _chain(_node_at(_nodes(function.body, -1, None), target))
     names = [each.name for each in function.params]
     if chain is None or not chain[1] or chain[0] != param:
         return False
@@ -63,6 +60,10 @@ def is_expected_back(
         for body in bodies
         for call, given in _given_to(body, function, wrapped, names.index(param))
     )
+
+
+def _node_at(nodes: Iterable[tuple[object, object]], ref: int) -> object:
+    return next((node for node, _ in nodes if getattr(node, "ref", -1) == ref), None)
 
 
 def _given_to(

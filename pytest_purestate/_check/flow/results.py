@@ -17,6 +17,7 @@ __all__ = [
     "COMPARES",
     "Results",
     "children",
+    "flows_of",
     "forgets",
     "last_only",
     "only_feeds",
@@ -28,6 +29,8 @@ __all__ = [
 _Node = object
 _Place = int | str
 """A call, by its ref, or a name."""
+Flows = dict[_Place, set[_Place]]
+"""Where the results of calls, and names, go."""
 
 _Loop = ir.For | ir.While
 
@@ -50,7 +53,7 @@ class Results(Struct, frozen=True):
     names: dict[int, tuple[str, ...]]
     idle: frozenset[int]
     views: frozenset[int]
-    flows: dict[_Place, set[_Place]]
+    flows: Flows
     comparisons: frozenset[int]
     statements: dict[int, int]
 
@@ -82,9 +85,7 @@ def children(node: _Node) -> Iterator[_Node]:
 
 def results_of(function: ir.Function, quiet: Container[int]) -> Results:
     """Follow every result of ``function``. ``quiet`` are the calls that do nothing but return something."""
-    walk = _Walk()
-    for statement in function.body:
-        walk.statement(statement, nested=False)
+    walk = _walked(function.body)
     return Results(
         walk.names,
         _idle(walk, quiet),
@@ -95,19 +96,21 @@ def results_of(function: ir.Function, quiet: Container[int]) -> Results:
     )
 
 
-def reaches(body: ir.Block, call: int, goals: Container[int], stops: Container[int]) -> str:
+def flows_of(body: ir.Block) -> Flows:
+    """The calls and names that the result of each call of a block goes into."""
+    return _walked(body).flows
+
+
+def reaches(flows: Flows, call: int, goals: Container[int], stops: Container[int]) -> str:
     """Where the result of a call goes: ``goal`` into one of these calls, ``out`` of sight, or nowhere.
 
     What it goes into is followed, but for calls in ``stops``.
     """
-    walk = _Walk()
-    for statement in body:
-        walk.statement(statement, nested=False)
     todo: list[_Place] = [call]
     met: set[_Place] = set()
     out = False
     while todo:
-        for place in walk.flows.get(todo.pop(), ()):
+        for place in flows.get(todo.pop(), ()):
             if place in goals:
                 return "goal"
             if place == _LIVE:
@@ -118,16 +121,13 @@ def reaches(body: ir.Block, call: int, goals: Container[int], stops: Container[i
     return "out" if out else ""
 
 
-def only_feeds(body: ir.Block, call: int, goals: Container[int], through: Container[int]) -> bool:
+def only_feeds(flows: Flows, call: int, goals: Container[int], through: Container[int]) -> bool:
     """Whether the result of a call goes into calls of ``goals`` and nowhere else, by names and calls of ``through``."""
-    walk = _Walk()
-    for statement in body:
-        walk.statement(statement, nested=False)
     todo: list[_Place] = [call]
     met: set[_Place] = set()
     fed = False
     while todo:
-        for place in walk.flows.get(todo.pop(), ()):
+        for place in flows.get(todo.pop(), ()):
             if place in goals:
                 fed = True
             elif place in through or (isinstance(place, str) and place not in met):
@@ -138,12 +138,19 @@ def only_feeds(body: ir.Block, call: int, goals: Container[int], through: Contai
     return fed
 
 
+def _walked(body: ir.Block) -> _Walk:
+    walk = _Walk()
+    for statement in body:
+        walk.statement(statement, nested=False)
+    return walk
+
+
 class _Walk:
     """Where the values of calls (by ref) and of names (by spelling) go: into a call, a name, or out of sight."""
 
     def __init__(self) -> None:
         self.names: dict[int, tuple[str, ...]] = {}
-        self.flows: dict[_Place, set[_Place]] = {}
+        self.flows: Flows = {}
         self.views: set[int] = set()
         self.statements: dict[int, int] = {}
         self.comparisons: set[int] = set()

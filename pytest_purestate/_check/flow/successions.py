@@ -17,7 +17,7 @@ from pytest_purestate._check.apis import Signature
 from pytest_purestate._check.flow import types
 from pytest_purestate._check.flow.facts import Lost
 from pytest_purestate._check.flow.frame import Product
-from pytest_purestate._check.flow.results import last_only, reaches
+from pytest_purestate._check.flow.results import flows_of, last_only, reaches
 from pytest_purestate._check.flow.values import (
     NOTHING,
     UNKNOWN,
@@ -353,7 +353,7 @@ def find_lost(it: Interpreter, frame: Frame) -> None:
             kept = "call"
         applied = "goal" if through and product.call in used else ""
         if not through and known.role == "optimizer":
-            applied = reaches(body, product.call, frame.applied, frame.measures)
+            applied = reaches(flows_of(body), product.call, frame.applied, frame.measures)
         frame.facts.lost.setdefault(
             ref,
             Lost(

@@ -16,6 +16,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from pytest_purestate._runtime._compat.swap import swap
+
 __all__ = [
     "NNX_INTERNALS",
     "begins_trace",
@@ -389,7 +391,6 @@ def watch_host_reads(decide: Decide) -> Callable[[], None] | None:
     if not isinstance(value, property) or value.fget is None:
         return None
     read_value: Callable[[Any], Any] = value.fget
-    before: list[tuple[Any, str, Any]] = []
 
     def allowed(array: Any, how: str, read: Callable[[], Any]) -> Any:
         if (done := decide(array, how)) is None:
@@ -399,22 +400,17 @@ def watch_host_reads(decide: Decide) -> Callable[[], None] | None:
         done()
         return found
 
-    def replace(holder: Any, name: str, new: Any) -> None:
-        before.append((holder, name, getattr(holder, name)))
-        setattr(holder, name, new)
-
-    replace(kind, "_value", property(lambda self: allowed(self, "", lambda: read_value(self))))
+    readers: list[tuple[Any, str, Any]] = [
+        (kind, "_value", property(lambda self: allowed(self, "", lambda: read_value(self))))
+    ]
     if (buffer := vars(kind).get("__buffer__")) is not None:
-        replace(kind, "__buffer__", lambda self, flags: allowed(self, "", lambda: buffer(self, flags)))
+        readers.append(
+            (kind, "__buffer__", lambda self, flags: allowed(self, "", lambda: buffer(self, flags)))
+        )
     else:
         for name in ("array", "asarray", "asanyarray", "ascontiguousarray"):
-            replace(np, name, _reading(getattr(np, name), name, kind, allowed))
-
-    def undo() -> None:
-        for holder, name, original in before:
-            setattr(holder, name, original)
-
-    return undo
+            readers.append((np, name, _reading(getattr(np, name), name, kind, allowed)))
+    return swap(*readers)
 
 
 def _reading(
@@ -451,12 +447,7 @@ def watch_linen_streams(drawn: Callable[[Any, str, object], None]) -> Callable[[
             drawn(given, stream, root)
         return made
 
-    scope.make_rng = make_rng
-
-    def undo() -> None:
-        scope.make_rng = original
-
-    return undo
+    return swap((scope, "make_rng", make_rng))
 
 
 def is_linen_entry(code: CodeType) -> bool:
@@ -476,12 +467,7 @@ def watch_nnx_streams(drawn: Callable[[Any], None]) -> Callable[[], None] | None
         drawn(variable_value(self.key))
         return made
 
-    stream.__call__ = call
-
-    def undo() -> None:
-        stream.__call__ = original
-
-    return undo
+    return swap((stream, "__call__", call))
 
 
 def watch_samplers(used: Callable[[Any, str], None]) -> Callable[[], None]:
@@ -489,7 +475,7 @@ def watch_samplers(used: Callable[[Any, str], None]) -> Callable[[], None]:
 
     What bound a function before does not see this, nor does compiled code. Gives what undoes it.
     """
-    before: dict[str, Any] = {}
+    samplers: dict[str, Any] = {}
 
     def wrapped(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
@@ -510,12 +496,5 @@ def watch_samplers(used: Callable[[Any, str], None]) -> Callable[[], None]:
             except (TypeError, ValueError):
                 continue
             if first == "key":
-                before[name] = function
-    for name, function in before.items():
-        setattr(jax.random, name, wrapped(name, function))
-
-    def undo() -> None:
-        for name, function in before.items():
-            setattr(jax.random, name, function)
-
-    return undo
+                samplers[name] = function
+    return swap(*((jax.random, name, wrapped(name, function)) for name, function in samplers.items()))

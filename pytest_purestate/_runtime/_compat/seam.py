@@ -14,11 +14,12 @@ from typing import Any
 
 import jax
 
+from pytest_purestate._runtime._compat.swap import Undo, swap
+
 __all__ = ["Concerned", "Seam", "know_program", "replace_seam"]
 
 Seam = Callable[..., Any]
 Concerned = Callable[[Any], bool]
-Undo = Callable[[], None]
 
 
 def _everything(jaxpr: Any) -> bool:
@@ -47,7 +48,6 @@ def replace_seam(
     names = ("call_impl_with_key_reuse_checks", "check_key_reuse_jaxpr")
     if not all(hasattr(_core, name) for name in names) or not hasattr(jax.config, "jax_debug_key_reuse"):
         return None
-    before = {name: getattr(_core, name) for name in names}
 
     def checked(primitive: Any, run: Any, /, *args: Any, **params: Any) -> Any:
         if refuse_tracers is not None:
@@ -57,8 +57,7 @@ def replace_seam(
     was_on = bool(jax.config.jax_debug_key_reuse)
     if was_on and not alone:
         return None
-    setattr(_core, names[0], checked)
-    setattr(_core, names[1], traced)
+    restore = swap((_core, names[0], checked), (_core, names[1], traced))
     if not was_on:
         jax.config.update("jax_debug_key_reuse", True)  # type: ignore[no-untyped-call]
     if not was_on and jax.__version_info__ < (0, 7):
@@ -71,8 +70,7 @@ def replace_seam(
                 change()
         if not was_on:
             jax.config.update("jax_debug_key_reuse", False)  # type: ignore[no-untyped-call]
-        for name, value in before.items():
-            setattr(_core, name, value)
+        restore()
 
     return undo
 
@@ -111,7 +109,7 @@ def _shorten(call: Seam, concerned: Concerned) -> Undo | None:
         tree = p.out_tree
         return jax.tree.unflatten(tree, outputs), outputs, tree, flat, closed, None, None, []
 
-    return _replace((pjit, "_run_python_pjit", run_python_pjit))
+    return swap((pjit, "_run_python_pjit", run_python_pjit))
 
 
 _MANY_AVALS = 4096
@@ -195,20 +193,8 @@ def _watch_programs(call: Seam, concerned: Concerned) -> Undo | None:
         call(primitive, run_flat, *flat, jaxpr=closed)
         return result
 
-    return _replace(
+    return swap(
         (jax.stages.Traced, "lower", lowered),
         (jax.stages.Lowered, "compile", compiled),
         (jax.stages.Compiled, "__call__", called),
     )
-
-
-def _replace(*replacements: tuple[Any, str, Any]) -> Undo:
-    before = [(holder, name, getattr(holder, name)) for holder, name, _ in replacements]
-    for holder, name, new in replacements:
-        setattr(holder, name, new)
-
-    def undo() -> None:
-        for holder, name, original in before:
-            setattr(holder, name, original)
-
-    return undo
